@@ -1,0 +1,1 @@
+cpdef object compiled_channel(object spec)
