@@ -1,0 +1,5 @@
+from langgraph_cy.core.state cimport RunState
+from langgraph_cy.core.tasks cimport Head
+
+
+cdef list prepare_next_tasks(RunState state, object context, Head head, long step, long stop)

@@ -1,0 +1,3 @@
+from langgraph_cy.core.plan import PlanNode
+
+def rank_of(node: PlanNode) -> int: ...

@@ -1,0 +1,19 @@
+from typing import Any, Protocol
+
+from typing_extensions import disjoint_base
+
+class _HasPath(Protocol):
+    @property
+    def path(self) -> tuple[Any, ...]: ...
+
+def task_order(task: _HasPath) -> str: ...
+def path_string(part: object) -> str: ...
+
+@disjoint_base
+class InputWrites:
+    @property
+    def writes(self) -> list[tuple[str, Any]]: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def path(self) -> tuple[()]: ...
