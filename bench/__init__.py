@@ -1,0 +1,1 @@
+"""Stock LangGraph and the compiled engine, timed side by side: `tools/bench`."""

@@ -1,0 +1,109 @@
+"""`tools/bench`: times of stock and compiled, their ratio, and the target for it."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bench import tables
+from bench.registry import Workload
+from bench.runner import RefusedError, Result, measure
+from bench.workloads import CURVES, WORKLOADS
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return 1 where a workload could not be compared, else 0."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    registry = CURVES if options.curves else WORKLOADS
+    if unknown := set(options.only) - registry.keys():
+        parser.error(f"no such name: {', '.join(sorted(unknown))}; there are {', '.join(registry)}")
+    chosen = {name: registry[name] for name in options.only or registry}
+    if options.list:
+        for workload in chosen.values():
+            print(f"{workload.name:<16}{workload.about}")
+        return 0
+
+    by_workload = [(workload, list(_results(workload, options))) for workload in chosen.values()]
+    # A curve with a point missing would show something that was not measured.
+    whole = [(w, results) for w, results in by_workload if len(results) == len(_sizes(w, options))]
+    results = [result for _, found in by_workload for result in found]
+    if options.curves:
+        for workload, found in whole:
+            print(f"{tables.curve(workload, found, options.markdown)}\n")
+        if whole:
+            _plot(whole, options.plot)
+    elif results:
+        print(f"{tables.ratios(results, options.markdown)}\n")
+    environment = tables.environment()
+    print(", ".join(f"{name} {value}" for name, value in environment.items()))
+    if options.json:
+        record = {
+            "environment": environment,
+            "rounds": options.rounds,
+            "results": [result.as_json() for result in results],
+        }
+        options.json.write_text(json.dumps(record, indent=2) + "\n")
+    return 0 if len(whole) == len(by_workload) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__)
+    parser.add_argument("--only", metavar="NAME", nargs="+", default=[], help="these, not all")
+    parser.add_argument("--rounds", type=_positive, default=7, help="samples a side (default 7)")
+    parser.add_argument(
+        "--sample", type=float, default=0.1, help="seconds one sample lasts at least (default 0.1)"
+    )
+    parser.add_argument("--tiny", action="store_true", help="smallest sizes, to check outputs")
+    parser.add_argument("--list", action="store_true", help="name the workloads and stop")
+    parser.add_argument("--markdown", action="store_true", help="a table for the README")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every sample")
+    parser.add_argument("--curves", action="store_true", help="cost of a step over size")
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        default=Path("bench-curves.png"),
+        help="where --curves draws, if matplotlib is there (default bench-curves.png)",
+    )
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _sizes(workload: Workload, options: argparse.Namespace) -> tuple[int, ...]:
+    return (workload.tiny,) if options.tiny else workload.sizes
+
+
+def _results(workload: Workload, options: argparse.Namespace) -> Iterator[Result]:
+    """Measure the workload at its sizes, saying on stderr what came of it."""
+    for size in _sizes(workload, options):
+        label = f"{workload.name} {size:,}"
+        try:
+            result = measure(workload, size, options.rounds, options.sample)
+        except RefusedError as refused:
+            print(f"{label}: REFUSED: {refused}", file=sys.stderr)
+        else:
+            runs = f"all {result.compiled_runs:,} timed runs compiled"
+            print(f"{label}: outputs equal, {runs}", file=sys.stderr, flush=True)
+            yield result
+
+
+def _plot(curves: list[tuple[Workload, list[Result]]], path: Path) -> None:
+    try:
+        from bench.plot import save
+    except ModuleNotFoundError as missing:
+        print(f"no plot, {missing}: pip install 'langgraph-cy[bench]'", file=sys.stderr)
+    else:
+        save(curves, path)
+        print(f"plot: {path}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
