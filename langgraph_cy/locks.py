@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from typing import Any, TypeVar
 
 LockT = TypeVar("LockT", bound=Any)
@@ -18,8 +17,3 @@ def fork_safe(lock: LockT) -> LockT:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lock._at_fork_reinit)
     return lock
-
-
-# Held while a config, an id or a scratchpad is made for whoever looks first: several
-# threads of a run may be the first at the same time.
-observing = fork_safe(threading.RLock())

@@ -14,91 +14,21 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from langgraph.pregel import Pregel as UpstreamPregel
 from langgraph.typing import ContextT, InputT, OutputT, StateT
+from langgraph.warnings import LangGraphDeprecatedSinceV10
 
-from langgraph_cy import seam, watchers
-from langgraph_cy import upstream as up
-from langgraph_cy._core import plan as plans
-from langgraph_cy._core import superstep, sync
-from langgraph_cy.run_context import RunContext
-from langgraph_cy.stats import count_compiled, count_stock
+from langgraph_cy import entry_points
+from langgraph_cy._core import NEVER, runs
+from langgraph_cy.stats import count_stock
 
 STOCK_INVOKE = UpstreamPregel.invoke
+STOCK_AINVOKE = UpstreamPregel.ainvoke
 STOCK_STREAM = UpstreamPregel.stream
 STOCK_ASTREAM = UpstreamPregel.astream
 
 
-def _open(
-    graph: Any,
-    input: Any,
-    config: Any,
-    *,
-    mode: Any = None,
-    latest_only: bool = False,
-    context: Any,
-    output_keys: Any,
-    control: Any,
-    **options: Any,
-) -> Any:
-    """A driver for the run, or the reason why stock's engine has to run it.
-
-    Raises what upstream raises for a config or a context that it can't use.
-
-    Args:
-        mode: the stream mode or modes, resolved; None where `latest_only` is set.
-        options: the other arguments of `stream`, by name.
-    """
-    reason = (
-        seam.replaced()
-        or seam.unsupported_mode(mode)
-        or seam.unsupported_call(**options)
-        or seam.unsupported_graph(graph)
-    )
-    if reason is not None:
-        return reason
-    if isinstance(input, up.Command):
-        return "Command input"
-    if graph.interrupt_before_nodes or graph.interrupt_after_nodes:
-        return "static interrupt"
-    plan = plans.plan_of(graph)
-    if plan.unsupported is not None:
-        return plan.unsupported
-    manager = most = None
-    if config is None and graph.config is None and up.var_child_runnable_config.get() is None:
-        ensured = None
-        limit: int = up.DEFAULT_RECURSION_LIMIT
-        if not watchers.nobody():
-            return "callback handler"
-    else:
-        ensured = up.ensure_config(graph.config, config)
-        if reason := seam.unsupported_config(ensured[up.CONF]):
-            return reason
-        limit = ensured["recursion_limit"]
-        most = ensured.get("max_concurrency")
-        if not (isinstance(limit, int) and 0 < limit < 1 << 62):
-            return "unusual recursion_limit"  # upstream raises for it, or lets it pass
-        if not (most is None or (isinstance(most, int) and most > 0)):
-            return "unusual max_concurrency"
-        manager = up.get_callback_manager_for_config(ensured)
-        if watchers.watches(manager):
-            return "callback handler"
-    if output_keys is None:
-        output_keys = graph.stream_channels_asis
-    elif output_keys is not graph.output_channels:
-        up.validate_keys(output_keys, graph.channels)
-    user_context = None if context is None else up._coerce_context(graph.context_schema, context)
-    run_context = RunContext(graph, input, ensured, manager, user_context, control)
-    run = superstep.Run(
-        plan,
-        run_context,
-        output_keys,
-        limit,
-        values=not latest_only and "values" in mode,
-        updates=not latest_only and "updates" in mode,
-        paired=isinstance(mode, list),
-        latest_only=latest_only,
-    )
-    count_compiled()
-    return sync.SyncDriver(run, most, graph.stream_eager)
+def _open(graph: Any, input: Any, config: Any, **options: Any) -> Any:
+    """A run of the compiled engine, or the reason why stock's has to run it."""
+    return NEVER or runs.open_run(graph, input, config, **options)
 
 
 @wraps(STOCK_INVOKE)
@@ -118,39 +48,127 @@ def invoke(
     version: Any = "v1",
     **kwargs: Any,
 ) -> Any:
-    options = {
-        "context": context,
-        "print_mode": print_mode,
-        "output_keys": output_keys,
-        "interrupt_before": interrupt_before,
-        "interrupt_after": interrupt_after,
-        "durability": durability,
-        "control": control,
-        "version": version,
-        **kwargs,
-    }
     # somebody else's `stream`, on the class or on the graph, is to be called
-    if stream_mode == "values" and type(self).stream is stream and "stream" not in vars(self):
-        shown = {**options, "output_keys": self.output_channels} if output_keys is None else options
-        driver = _open(self, input, config, latest_only=True, **shown)
-        if not isinstance(driver, str):
+    if (
+        stream_mode == "values"
+        and version == "v1"
+        and not (print_mode or self.debug or kwargs)
+        and type(self).stream is stream
+        and "stream" not in self.__dict__
+        and NEVER is None
+    ):
+        if (
+            config is None
+            and durability is None
+            and not (interrupt_before or interrupt_after)
+            and (driver := runs.open_latest(self, input, False, context, output_keys, control))
+        ):
             driver.start(input, self.input_channels)
             driver.complete()
-            return _result(driver.run)
+            return driver.run.final()
+        opened = runs.open_run(
+            self,
+            input,
+            config,
+            asynchronous=False,
+            mode=None,
+            latest_only=True,
+            context=context,
+            print_mode=(),
+            output_keys=self.output_channels if output_keys is None else output_keys,
+            interrupt_before=interrupt_before,
+            interrupt_after=interrupt_after,
+            durability=durability,
+            control=control,
+        )
+        if not isinstance(opened, str):
+            return runs.run_to_end(opened)
     # through upstream's own `invoke`, which comes back to `stream` below to be counted
-    return seam.stock_method("invoke", STOCK_INVOKE)(
-        self, input, config, stream_mode=stream_mode, **options
+    return entry_points.stock_method("invoke", STOCK_INVOKE)(
+        self,
+        input,
+        config,
+        context=context,
+        stream_mode=stream_mode,
+        print_mode=print_mode,
+        output_keys=output_keys,
+        interrupt_before=interrupt_before,
+        interrupt_after=interrupt_after,
+        durability=durability,
+        control=control,
+        version=version,
+        **kwargs,
     )
 
 
-def _result(run: Any) -> Any:
-    """What `invoke` returns: the last values, with the interrupts of the run if it had any."""
-    latest = run.latest()
-    if not run.interrupts:
-        return latest
-    if isinstance(latest, dict):
-        return {**latest, up.INTERRUPT: run.interrupts}
-    return {up.INTERRUPT: run.interrupts}
+@wraps(STOCK_AINVOKE)
+async def ainvoke(
+    self: Any,
+    input: Any,
+    config: Any = None,
+    *,
+    context: Any = None,
+    stream_mode: Any = "values",
+    print_mode: Any = (),
+    output_keys: Any = None,
+    interrupt_before: Any = None,
+    interrupt_after: Any = None,
+    durability: Any = None,
+    control: Any = None,
+    version: Any = "v1",
+    **kwargs: Any,
+) -> Any:
+    # somebody else's `astream`, on the class or on the graph, is to be called
+    if (
+        stream_mode == "values"
+        and version == "v1"
+        and not (print_mode or self.debug or kwargs)
+        and type(self).astream is astream
+        and "astream" not in self.__dict__
+        and NEVER is None
+    ):
+        if (
+            config is None
+            and durability is None
+            and not (interrupt_before or interrupt_after)
+            and (driver := runs.open_latest(self, input, True, context, output_keys, control))
+        ):
+            driver.begin_plain(input, self.input_channels)
+            await driver.complete()
+            return driver.run.final()
+        opened = runs.open_run(
+            self,
+            input,
+            config,
+            asynchronous=True,
+            mode=None,
+            latest_only=True,
+            context=context,
+            print_mode=(),
+            output_keys=self.output_channels if output_keys is None else output_keys,
+            interrupt_before=interrupt_before,
+            interrupt_after=interrupt_after,
+            durability=durability,
+            control=control,
+        )
+        if not isinstance(opened, str):
+            return await runs.await_to_end(opened)
+    # through upstream's own `ainvoke`, which comes back to `astream` below to be counted
+    return await entry_points.stock_method("ainvoke", STOCK_AINVOKE)(
+        self,
+        input,
+        config,
+        context=context,
+        stream_mode=stream_mode,
+        print_mode=print_mode,
+        output_keys=output_keys,
+        interrupt_before=interrupt_before,
+        interrupt_after=interrupt_after,
+        durability=durability,
+        control=control,
+        version=version,
+        **kwargs,
+    )
 
 
 @wraps(STOCK_STREAM)
@@ -175,11 +193,7 @@ def stream(
     if (checkpoint_during := kwargs.pop("checkpoint_during", None)) is not None:
         # here and not in upstream's method, so that the warning points at the caller
         durability = _durability(checkpoint_during, durability)
-    if stream_mode is None:
-        nested = config is not None and up.CONFIG_KEY_TASK_ID in config.get(up.CONF, {})
-        mode = "values" if nested else self.stream_mode
-    else:
-        mode = stream_mode
+    mode = _mode(self, config, stream_mode)
     options = {
         "context": context,
         "print_mode": print_mode,
@@ -193,21 +207,29 @@ def stream(
         "version": version,
         **kwargs,
     }
-    driver = _open(self, input, config, mode=mode, **options)
-    if isinstance(driver, str):
-        count_stock(driver)
-        method = seam.stock_method("stream", STOCK_STREAM)
+    opened = _open(self, input, config, asynchronous=False, mode=mode, **options)
+    if isinstance(opened, str):
+        count_stock(opened)
+        method = entry_points.stock_method("stream", STOCK_STREAM)
         yield from method(self, input, config, stream_mode=stream_mode, **options)
     else:
-        yield from _chunks(driver, input, self.input_channels)
+        yield from runs.chunks(opened)
+
+
+def _mode(graph: Any, config: Any, stream_mode: Any) -> Any:
+    """The stream mode of a run: as a node in another graph, `values` where none is given."""
+    if stream_mode is not None:
+        return stream_mode
+    if config is not None and runs is not None and runs.is_nested(config):
+        return "values"
+    return graph.stream_mode
 
 
 def _durability(checkpoint_during: bool, durability: Any) -> str:
     """The durability that upstream's deprecated `checkpoint_during` stands for."""
     warnings.warn(
-        "`checkpoint_during` is deprecated and will be removed. "
-        "Please use `durability` instead.",
-        category=up.LangGraphDeprecatedSinceV10,
+        "`checkpoint_during` is deprecated and will be removed. Please use `durability` instead.",
+        category=LangGraphDeprecatedSinceV10,
         stacklevel=3,
     )
     if durability is not None:
@@ -218,41 +240,57 @@ def _durability(checkpoint_during: bool, durability: Any) -> str:
     return "async" if checkpoint_during else "exit"
 
 
-def _chunks(driver: Any, input: Any, input_keys: Any) -> Iterator[Any]:
-    """Drive a run and yield its chunks at the moments at which upstream does."""
-    run = driver.run
-    driver.start(input, input_keys)
-    try:
-        while driver.tick():
-            yield from run.take_chunks()
-            running = driver.begin()
-            if driver.failed:
-                yield from run.take_chunks()
-            while running:
-                running = driver.wait()
-                yield from run.take_chunks()
-            driver.close_step()
-        run.close()
-    except up.GraphInterrupt as interrupt:
-        driver.join()
-        if not driver.suppress(interrupt):
-            raise
-    finally:
-        driver.join()
-    yield from run.take_chunks()
-    driver.finish()
-
-
 @wraps(STOCK_ASTREAM)
-async def astream(self: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-    count_stock("asynchronous run")
-    generator: Any = STOCK_ASTREAM(self, *args, **kwargs)
+async def astream(
+    self: Any,
+    input: Any,
+    config: Any = None,
+    *,
+    context: Any = None,
+    stream_mode: Any = None,
+    print_mode: Any = (),
+    output_keys: Any = None,
+    interrupt_before: Any = None,
+    interrupt_after: Any = None,
+    durability: Any = None,
+    control: Any = None,
+    subgraphs: bool = False,
+    debug: bool | None = None,
+    version: Any = "v1",
+    **kwargs: Any,
+) -> AsyncIterator[Any]:
+    if (checkpoint_during := kwargs.pop("checkpoint_during", None)) is not None:
+        durability = _durability(checkpoint_during, durability)
+    options = {
+        "context": context,
+        "print_mode": print_mode,
+        "output_keys": output_keys,
+        "interrupt_before": interrupt_before,
+        "interrupt_after": interrupt_after,
+        "durability": durability,
+        "control": control,
+        "subgraphs": subgraphs,
+        "debug": debug,
+        "version": version,
+        **kwargs,
+    }
+    mode = _mode(self, config, stream_mode)
+    opened = _open(self, input, config, asynchronous=True, mode=mode, **options)
+    if isinstance(opened, str):
+        count_stock(opened)
+        method: Any = entry_points.stock_method("astream", STOCK_ASTREAM)
+        generator = method(self, input, config, stream_mode=stream_mode, **options)
+    else:
+        generator = runs.await_chunks(opened)
     async with aclosing(generator) as chunks:
         async for chunk in chunks:
             yield chunk
 
 
-seam.stands_in(invoke=invoke, stream=stream, astream=astream)
+_OWN = {"invoke": invoke, "ainvoke": ainvoke, "stream": stream, "astream": astream}
+entry_points.stands_in(**_OWN)
+if runs is not None:
+    runs.own_methods.update(_OWN)
 
 
 class Pregel(
@@ -263,5 +301,6 @@ class Pregel(
 
     if not TYPE_CHECKING:  # which knows upstream's overloads
         invoke = invoke
+        ainvoke = ainvoke
         stream = stream
         astream = astream

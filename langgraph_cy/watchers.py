@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -32,10 +34,56 @@ def watches(manager: Any) -> bool:
     return bool(manager.handlers or manager.inheritable_handlers)
 
 
+# Likewise for `tracing_is_enabled` of langsmith, which the first of these asks.
+_KNOWN_TRACING = frozenset(
+    {
+        "_GLOBAL_TRACING_ENABLED", "_context", "get_current_run_tree", "get_env_var",
+        "_internal", "get_tracing_context", "langsmith._internal._context",
+        "langsmith.run_helpers",
+    }
+)
+# Keys as `os.environ` keeps them: a variable that is not there takes one look.
+_TRACING_KEY = os.environ.encodekey("LANGCHAIN_TRACING")
+_HANDLER_KEY = os.environ.encodekey("LANGCHAIN_HANDLER")
+
+
+class _Tracing:
+    """Where tracers register themselves: modules that are imported when a run first needs them."""
+
+    def __init__(self) -> None:
+        self.module = import_module("langchain_core.tracers.context")
+        utils: Any = import_module("langsmith.utils")
+        context: Any = import_module("langsmith._internal._context")
+        self.hooks = self.module._configure_hooks
+        self.enabled: Callable[[], Any] = self.module._tracing_v2_is_enabled
+        names = set(utils.tracing_is_enabled.__code__.co_names)
+        if names <= _KNOWN_TRACING and hasattr(context, "_PARENT_RUN_TREE_REF"):
+            self.enabled = self._asking(vars(context), vars(utils))
+
+    def _asking(self, context: Any, utils: Any) -> Callable[[], Any]:
+        """A function that says what `_tracing_v2_is_enabled` says, sooner where that is no."""
+        ask = self.module._tracing_v2_is_enabled
+        callback = self.module.tracing_v2_callback_var.get
+        enabled = context["_TRACING_ENABLED"].get
+        parent = context["_PARENT_RUN_TREE_REF"].get
+
+        def tracing() -> Any:
+            if (
+                callback() is not None
+                or enabled() is not None
+                or parent() is not None
+                or context["_GLOBAL_TRACING_ENABLED"] is not None
+            ):
+                return ask()
+            variable = utils["get_env_var"]
+            return variable("TRACING_V2", default=variable("TRACING", default="")) == "true"
+
+        return tracing
+
+
 @cache
-def _tracing() -> Any:
-    """Where tracers register themselves: a module that is imported when a run first needs it."""
-    return import_module("langchain_core.tracers.context")
+def _tracing() -> _Tracing:
+    return _Tracing()
 
 
 def nobody() -> bool:
@@ -45,14 +93,15 @@ def nobody() -> bool:
     a manager; and lets it answer where the answer is not a plain no.
     """
     tracing = _tracing()
+    kept = os.environ._data  # type: ignore[attr-defined]
     if (
         _SOURCES_KNOWN
         and not up.callback_managers._get_debug()
-        and not tracing._tracing_v2_is_enabled()
-        and not up.env_var_is_set("LANGCHAIN_TRACING")
-        and not up.env_var_is_set("LANGCHAIN_HANDLER")
+        and not tracing.enabled()
+        and not (_TRACING_KEY in kept and up.env_var_is_set("LANGCHAIN_TRACING"))
+        and not (_HANDLER_KEY in kept and up.env_var_is_set("LANGCHAIN_HANDLER"))
     ):
-        for variable, _, handler, env_var in tracing._configure_hooks:
+        for variable, _, handler, env_var in tracing.hooks:
             if variable.get() is not None or (handler is not None and env_var is not None):
                 break
         else:

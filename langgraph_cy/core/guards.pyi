@@ -1,8 +1,9 @@
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
-def first_replaced(
-    expected: list[tuple[Mapping[str, Any], str, Any]],
-    allowed: dict[str, tuple[Any, ...]],
-    namespace: Mapping[str, Any],
-) -> str | None: ...
+from typing_extensions import disjoint_base
+
+@disjoint_base
+class Guards:
+    def __init__(self, allowed: Iterable[tuple[Any, str, tuple[Any, ...]]]) -> None: ...
+    def replaced(self) -> str | None: ...

@@ -16,10 +16,15 @@ cdef class Step:
 
 
 cdef class CallStep(Step):
-    cdef readonly object func      # the plain function to call
+    cdef readonly object func      # the plain function to call, None if there is only `afunc`
+    cdef readonly object afunc     # what to await in an asynchronous run, None: call `func`
     cdef readonly tuple accepts    # ((name, runtime attribute), ...) to inject
     cdef readonly bint takes_config  # or runtime, which lives in the config
     cdef readonly bint recurse     # a returned Runnable is invoked in turn
+
+
+cdef class GraphStep(Step):
+    pass
 
 
 cdef class WriteStep(Step):
@@ -34,9 +39,10 @@ cdef class BranchStep(Step):
     cdef readonly bint merges      # ... merged over the node's output
     cdef readonly object select    # state key or keys read
     cdef readonly tuple select_names    # the same, as a tuple
+    cdef readonly frozenset select_set  # ... and those that are channels, as a set
     cdef readonly tuple select_indices  # their channel indices, -1 for managed values
     cdef readonly object mapper    # state dict -> schema instance
-    cdef dict targets              # node name -> its trigger write, filled on use
+    cdef dict routes               # answer -> the write it leads to, None for the end; as asked
 
 
 cdef class PlanNode:
@@ -59,6 +65,15 @@ cdef class PlanNode:
     cdef readonly Step first             # lowered first step, None: invoke `proc` whole
     cdef readonly tuple writers          # of Step: what follows the first step
     cdef readonly bint in_sequence       # the first step runs inside upstream's RunnableSeq
+    cdef readonly object error_handler   # name of the node that takes over a failure, or None
+
+
+cdef class Guarded:
+    cdef dict mapping
+    cdef list items                      # of (key, value)
+    cdef Py_ssize_t size                 # of the mapping, -1 where it may grow
+    cdef unsigned long long version      # of the mapping when it was last looked at
+    cdef bint holds(self) except -1
 
 
 cdef class KeySet:
@@ -67,6 +82,7 @@ cdef class KeySet:
     cdef frozenset names
     cdef list indices
     cdef readonly bint stable            # values only change when written
+    cdef bint changed(self, object keys) except -1
 
 
 cdef class Plan:
@@ -82,15 +98,25 @@ cdef class Plan:
     cdef readonly dict managed           # name -> managed value class
     cdef readonly int tasks_index        # channel index of the Topic of Sends, or -1
     cdef readonly bint has_delta
+    cdef readonly bint has_untracked     # values that checkpoints leave out
+    cdef readonly bint rebuilds          # some channel may be rebuilt from stored writes
     cdef readonly bint has_subscribers   # any channel triggers a node at all
     cdef int seen_size                   # total number of triggers
+    cdef readonly bint caches            # some node has a cache policy
+    cdef readonly bint plain             # nothing about the graph itself needs a config
     cdef readonly str unsupported        # why only upstream's engine can run the graph
     cdef list guards                     # (dict, key, value) the plan was made from
+    cdef list guarded                    # the same as Guarded, one for each dict
+    cdef list own                        # (key, value) of the graph's own attributes
+    cdef unsigned long long version      # of those when they were last looked at
     cdef list frozen                     # (list, tuple copy) the plan was made from
     cdef dict key_sets                   # output keys -> KeySet
+    cdef object last_keys                # output keys of the last run
+    cdef KeySet last_key_set             # ... and what they came to
     cdef int build(self, graph) except -1
     cdef int freeze(self, object sequence) except -1
     cdef int freeze_mapping(self, object mapping) except -1
+    cdef int group_guards(self) except -1
     cpdef bint is_current(self, dict attributes)
     cpdef KeySet key_set(self, object keys)
     cdef list new_channels(self)

@@ -12,6 +12,7 @@ from cpython.ref cimport PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 
 from langgraph_cy import upstream as up
+from langgraph_cy.core.guards cimport lgcy_dict_version
 from langgraph_cy.core.channels cimport (
     TRAIT_CONSUMES, TRAIT_FINISHES, TRAIT_STABLE, Channel, channel_traits, compiled_channel,
 )
@@ -90,7 +91,7 @@ cdef WriteEntry lower_entry(object entry):
         code = getattr(entry.mapper, "__code__", None)
         if code is up.UPDATES_CODE:
             lowered.kind = ENTRY_UPDATES
-            lowered.keys = closure_value(entry.mapper, "output_key_set")
+            lowered.keys = frozenset(closure_value(entry.mapper, up.UPDATES_KEYS))
         elif entry.mapper is up._control_branch:
             lowered.kind = ENTRY_CONTROL
         else:
@@ -117,6 +118,10 @@ cdef class CallStep(Step):
     """A step that is a plain function, called directly."""
 
 
+cdef class GraphStep(Step):
+    """A step that is a graph, run as a part of the run that it is a node of."""
+
+
 cdef class WriteStep(Step):
     """A step that is a `ChannelWrite` whose entries are all understood."""
 
@@ -134,12 +139,13 @@ cdef CallStep lower_call(object runnable, int index, bint traced, list guards):
     """
     cdef CallStep step
     cdef list accepts = []
-    if type(runnable) is not RunnableCallable or runnable.func is None:
+    if type(runnable) is not RunnableCallable:
         return None
     if runnable.explode_args or runnable.kwargs or bool(runnable.trace) is not traced:
         return None
     step = CallStep(runnable, index)
     step.func = runnable.func
+    step.afunc = runnable.afunc or None
     step.recurse = runnable.recurse
     for name, (attribute, default) in runnable.func_accepts.items():
         if name in ("config", "runtime"):
@@ -148,7 +154,7 @@ cdef CallStep lower_call(object runnable, int index, bint traced, list guards):
             return None
         accepts.append((name, attribute))
     step.accepts = tuple(accepts)
-    for key in ("func", "trace", "recurse", "explode_args", "kwargs", "func_accepts"):
+    for key in ("func", "afunc", "trace", "recurse", "explode_args", "kwargs", "func_accepts"):
         guards.append((runnable.__dict__, key, runnable.__dict__[key]))
     return step
 
@@ -206,12 +212,15 @@ cdef BranchStep lower_branch(object runnable, int index, Plan plan):
         if isinstance(step.select, str) and step.select in plan.managed:
             return None
         step.select_names = names
+        step.select_set = frozenset([name for name in names if name not in plan.managed])
         step.select_indices = tuple(
             [-1 if name in plan.managed else plan.channel_index[name] for name in names]
         )
     step.branch = branch
     step.ends = branch.ends
-    step.targets = {}
+    step.routes = {}
+    if branch.ends:
+        plan.freeze_mapping(branch.ends)
     return step
 
 
@@ -258,15 +267,10 @@ cdef PlanNode make_node(object name, int index, object spec, Plan plan, dict gro
     node.hidden = up.TAG_HIDDEN in (spec.tags or ())
     node.path = (up.PULL, name)
     if spec.cache_policy is not None:
-        plan.unsupported = "cache policy"
-    elif spec.timeout is not None:
-        plan.unsupported = "node timeout"
-    elif spec.error_handler_node is not None or spec.is_error_handler:
-        plan.unsupported = "node error handler"
+        plan.caches = True
     lower_proc(node, plan)
     for key in (
-        "node", "triggers", "channels", "mapper", "cache_policy", "timeout", "tags",
-        "error_handler_node", "is_error_handler",
+        "node", "triggers", "channels", "mapper", "tags", "cache_policy",
     ):
         plan.guards.append((attributes, key, attributes.get(key)))
     plan.freeze(spec.triggers)
@@ -300,15 +304,57 @@ cdef int lower_proc(PlanNode node, Plan plan) except -1:
         else:
             node.first = lower_call(first, 0, False, plan.guards)
         if node.first is None:
-            node.first = Step(first, 0)
+            node.first = (GraphStep if isinstance(first, up.Pregel) else Step)(first, 0)
         node.writers = tuple(
             [lower_writer(step, i, plan) for i, step in enumerate(steps) if i > 0]
         )
     return 0
 
 
+cdef class Guarded:
+    """Items of one mapping that a plan was made from."""
+
+    cdef bint holds(self) except -1:
+        """Whether they are what they were."""
+        cdef PyObject* found
+        cdef tuple item
+        cdef unsigned long long version = lgcy_dict_version(self.mapping)
+        if version and version == self.version:
+            return True
+        if self.size >= 0 and len(self.mapping) != self.size:
+            return False
+        for entry in self.items:
+            item = <tuple>entry
+            found = PyDict_GetItemWithError(self.mapping, <object>PyTuple_GET_ITEM(item, 0))
+            if found == NULL:
+                if <object>PyTuple_GET_ITEM(item, 1) is not None:
+                    return False
+            elif found != <PyObject*>PyTuple_GET_ITEM(item, 1):
+                return False
+        self.version = version
+        return True
+
+
 cdef class KeySet:
     """Output keys of a run, with what deciding about them each superstep needs."""
+
+    cdef bint changed(self, object keys) except -1:
+        """Whether the list that the keys are from holds others now."""
+        cdef Py_ssize_t i
+        cdef list live
+        cdef tuple kept
+        if self.single:
+            return False
+        if type(keys) is not list:
+            return True
+        live = <list>keys
+        kept = <tuple>self.keys
+        if PyList_GET_SIZE(live) != PyTuple_GET_SIZE(kept):
+            return True
+        for i in range(PyTuple_GET_SIZE(kept)):
+            if PyList_GET_ITEM(live, i) != PyTuple_GET_ITEM(kept, i):
+                return True
+        return False
 
 
 cdef class Plan:
@@ -340,7 +386,7 @@ cdef class Plan:
         cdef int index = 0
         cdef PlanNode node
         channels = graph.channels
-        if not type(channels) is type(graph.nodes) is type(graph.trigger_to_nodes) is dict:
+        if {type(channels), type(graph.nodes), type(graph.trigger_to_nodes)} != {dict}:
             self.unsupported = "nodes or channels not in a dict"
             return 0
         for name, spec in channels.items():
@@ -359,7 +405,11 @@ cdef class Plan:
                 if channel_traits(twin) & TRAIT_FINISHES:
                     self.finishing.append(index)
             if isinstance(spec, up.DeltaChannel):
-                self.has_delta = True
+                self.has_delta = self.rebuilds = True
+            elif isinstance(spec, up.BinaryOperatorAggregate):
+                self.rebuilds = True  # it may have been a DeltaChannel when it was stored
+            elif isinstance(spec, up.UntrackedValue):
+                self.has_untracked = True
             index += 1
         self.channel_names = tuple(self.channel_index)
         if TASKS in self.channel_index:
@@ -395,13 +445,25 @@ cdef class Plan:
             self.freeze(targets)
         for key in ("nodes", "channels", "trigger_to_nodes"):
             self.guards.append((None, key, getattr(graph, key)))
-        if graph.node_error_handler_map:
-            self.unsupported = "node error handler"
-        elif graph.cache_policy is not None:
-            self.unsupported = "cache policy"
-        elif graph.step_timeout is not None:
-            self.unsupported = "step timeout"
-        for key in ("node_error_handler_map", "cache_policy", "step_timeout"):
+        handlers = dict(graph.node_error_handler_map or {})
+        for node in nodes:
+            # a handler's own failure is nobody's to take over
+            if node.name not in handlers.values():
+                node.error_handler = handlers.get(node.name)
+        if graph.cache_policy is not None:
+            self.caches = True
+        self.plain = not (
+            graph.checkpointer
+            or graph.config is not None
+            or graph.cache is not None
+            or graph.debug
+            or graph.interrupt_before_nodes
+            or graph.interrupt_after_nodes
+        )
+        for key in (
+            "node_error_handler_map", "cache_policy", "step_timeout", "checkpointer", "config",
+            "cache", "debug", "interrupt_before_nodes", "interrupt_after_nodes",
+        ):
             self.guards.append((None, key, getattr(graph, key)))
         return 0
 
@@ -430,21 +492,24 @@ cdef class Plan:
         """
         cdef Py_ssize_t i, j
         cdef tuple guard, copy
-        cdef object mapping, key
+        cdef list live
         cdef PyObject* found
-        for i in range(PyList_GET_SIZE(self.guards)):
-            guard = <tuple>PyList_GET_ITEM(self.guards, i)
-            mapping = <object>PyTuple_GET_ITEM(guard, 0)
-            key = <object>PyTuple_GET_ITEM(guard, 1)
-            if key is None:
-                if len(mapping) != <object>PyTuple_GET_ITEM(guard, 2):
+        cdef unsigned long long version = lgcy_dict_version(attributes)
+        if self.guarded is None:
+            self.group_guards()
+        if not version or version != self.version:
+            # not kept: a copy of a graph has the plan of the graph, and other attributes
+            for entry in self.own:
+                guard = <tuple>entry
+                found = PyDict_GetItemWithError(attributes, <object>PyTuple_GET_ITEM(guard, 0))
+                if found == NULL:
+                    if <object>PyTuple_GET_ITEM(guard, 1) is not None:
+                        return False
+                elif found != <PyObject*>PyTuple_GET_ITEM(guard, 1):
                     return False
-                continue
-            found = PyDict_GetItemWithError(attributes if mapping is None else <dict>mapping, key)
-            if found == NULL:
-                if <object>PyTuple_GET_ITEM(guard, 2) is not None:
-                    return False
-            elif found != <PyObject*>PyTuple_GET_ITEM(guard, 2):
+            self.version = version
+        for i in range(PyList_GET_SIZE(self.guarded)):
+            if not (<Guarded>PyList_GET_ITEM(self.guarded, i)).holds():
                 return False
         for i in range(PyList_GET_SIZE(self.frozen)):
             guard = <tuple>PyList_GET_ITEM(self.frozen, i)
@@ -457,9 +522,33 @@ cdef class Plan:
                     return False
         return True
 
+    cdef int group_guards(self) except -1:
+        """Sort the guards by the mapping that they are of."""
+        cdef dict groups = {}
+        cdef Guarded guarded
+        self.own = []
+        for mapping, key, value in self.guards:
+            if mapping is None:
+                self.own.append((key, value))
+                continue
+            guarded = groups.get(id(mapping))
+            if guarded is None:
+                groups[id(mapping)] = guarded = Guarded.__new__(Guarded)
+                guarded.mapping = mapping
+                guarded.size = -1
+                guarded.items = []
+            if key is None:
+                guarded.size = value
+            else:
+                guarded.items.append((key, value))
+        self.guarded = list(groups.values())
+        return 0
+
     cpdef KeySet key_set(self, object keys):
         """Output keys prepared for a run: a channel name, or a sequence of them."""
         cdef KeySet made
+        if keys is self.last_keys and not self.last_key_set.changed(keys):
+            return self.last_key_set
         cdef object cache_key = keys if isinstance(keys, str) else tuple(keys)
         made = self.key_sets.get(cache_key)
         if made is None:
@@ -477,6 +566,8 @@ cdef class Plan:
                     made.stable = False
             if len(self.key_sets) < 64:  # callers may make up key lists without end
                 self.key_sets[cache_key] = made
+        self.last_keys = keys
+        self.last_key_set = made
         return made
 
     cdef list new_channels(self):

@@ -10,6 +10,7 @@ from copy import copy
 
 from langgraph_cy import upstream as up
 from langgraph_cy.core.plan cimport PlanNode
+from langgraph_cy.core.settings cimport RunSettings
 from langgraph_cy.core.state cimport RunState, managed_value
 from langgraph_cy.core.tasks cimport Head, Task
 
@@ -21,7 +22,8 @@ cdef bint NOTES = sys.version_info >= (3, 11)
 
 
 cdef Task new_task(
-    RunState state, object context, Head head, long step, long stop, PlanNode node, long index
+    RunState state, RunSettings context, Head head, long step, long stop, PlanNode node, long index,
+    list pending,
 ):
     cdef Task task = Task.__new__(Task)
     task.name = node.name
@@ -33,6 +35,7 @@ cdef Task new_task(
     task.head = head
     task.context = context
     task.state = state
+    task.pending = pending
     return task
 
 
@@ -44,14 +47,11 @@ def rank_of(PlanNode node):
 cdef bint triggered(RunState state, PlanNode node) except -1:
     """Whether a trigger of the node holds a value that the node has not seen."""
     cdef Py_ssize_t position, channel
-    cdef bint ran = state.has_seen[node.index]
     for position in range(len(node.trigger_indices)):
         channel = node.trigger_indices[position]
         if channel < 0:
             raise KeyError(node.spec.triggers[position])
-        if state.available(channel) and (
-            not ran or state.versions[channel] > state.seen[node.seen_offset + position]
-        ):
+        if state.available(channel) and state.newer(node, channel, position):
             return True
     return False
 
@@ -90,7 +90,7 @@ cdef object read_input(RunState state, PlanNode node, Task task, dict shared):
 
 
 cdef int push_tasks(
-    RunState state, object context, Head head, long step, long stop, list tasks
+    RunState state, RunSettings context, Head head, long step, long stop, list pending, list tasks
 ) except -1:
     """Add a task for every valid Send of the last superstep."""
     cdef long index = 0
@@ -104,61 +104,58 @@ cdef int push_tasks(
         else:
             node = state.plan.node_index[packet.node]
             if node.proc is not None:
-                task = new_task(state, context, head, step, stop, node, index)
+                task = new_task(state, context, head, step, stop, node, index, pending)
                 task.input = packet.arg
-                task.timeout = packet.timeout
+                task.timeout = packet.timeout if packet.timeout is not None else node.spec.timeout
                 task.path = (PUSH, index, False)
                 tasks.append(task)
         index += 1
     return 0
 
 
-cdef list candidates(RunState state):
+cdef object candidates(RunState state):
     """The nodes that could run next, without looking at every node where that is known."""
-    cdef list nodes
-    if state.updated and state.plan.has_subscribers:
-        if len(state.updated) == 1:
-            nodes = list(state.plan.subscribers[<Py_ssize_t>state.updated[0]])
-        else:
-            nodes = []
-            for position in state.updated:
-                nodes.extend(state.plan.subscribers[<Py_ssize_t>position])
-            if len(nodes) > 1:
-                nodes = list(set(nodes))
-        if len(nodes) > 1:
-            nodes.sort(key=rank_of)
-        return nodes
-    if not state.newest:
-        return []
-    return list(state.plan.nodes)
+    cdef object nodes
+    if (state.updated or state.updated_others) and state.plan.has_subscribers:
+        nodes = ()
+        for position in state.updated:
+            others = state.plan.subscribers[<Py_ssize_t>position]
+            if others:
+                nodes = {*nodes, *others} if nodes else others
+        return sorted(nodes, key=rank_of) if len(nodes) > 1 else nodes
+    return state.plan.nodes if state.has_versions() else ()
 
 
-cdef list prepare_next_tasks(RunState state, object context, Head head, long step, long stop):
+cdef list prepare_next_tasks(
+    RunState state, RunSettings context, Head head, long step, long stop, list pending
+):
     """The tasks of the next superstep, in upstream's order.
 
     Args:
         context: what makes configs for tasks that are observed.
         head: the checkpoint the superstep starts from.
+        pending: the writes made since then, which may hold answers to interrupts.
         step: number of the superstep; stop: the last one the recursion limit allows.
     """
     cdef list tasks = []
-    cdef list nodes
+    cdef object nodes
     cdef dict shared
     cdef PlanNode node
     cdef Task task
     cdef object value
     if state.plan.tasks_index >= 0 and state.available(state.plan.tasks_index):
-        push_tasks(state, context, head, step, stop, tasks)
+        push_tasks(state, context, head, step, stop, pending, tasks)
     nodes = candidates(state)
-    if not state.newest:
+    if not state.has_versions():
         return tasks
     shared = {} if len(nodes) > 1 else None
     for item in nodes:
         node = <PlanNode>item
         if not triggered(state, node):
             continue
-        task = new_task(state, context, head, step, stop, node, -1)
+        task = new_task(state, context, head, step, stop, node, -1, pending)
         task.path = node.path
+        task.timeout = node.spec.timeout
         try:
             value = read_input(state, node, task, shared)
         except Exception as error:

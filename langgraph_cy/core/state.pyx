@@ -34,16 +34,16 @@ cdef class RunState:
         if LGCY_DEBUG_BUILD:
             born("RunState")
         cdef Py_ssize_t channels = len(plan.channel_names)
-        # one byte more, so that an empty graph is no failed allocation
-        self.versions = <long long*>calloc(channels + 1, sizeof(long long))
-        self.seen = <long long*>calloc(plan.seen_size + 1, sizeof(long long))
-        self.has_seen = <char*>calloc(len(plan.nodes) + 1, 1)
-        self.updated_mask = <char*>calloc(channels + 1, 1)
-        self.live_mask = <char*>calloc(channels + 1, 1)
-        if not (
-            self.versions and self.seen and self.has_seen and self.updated_mask and self.live_mask
-        ):
+        cdef Py_ssize_t nodes = len(plan.nodes)
+        # one block for all arrays; one byte more, so that an empty graph is no failed allocation
+        cdef Py_ssize_t wide = (channels + plan.seen_size) * sizeof(long long)
+        self.versions = <long long*>calloc(wide + 2 * channels + nodes + 1, 1)
+        if not self.versions:
             raise MemoryError()
+        self.seen = self.versions + channels
+        self.has_seen = <char*>(self.seen + plan.seen_size)
+        self.updated_mask = self.has_seen + nodes
+        self.live_mask = self.updated_mask + channels
         self.plan = plan
         self.has_custom = len(plan.custom) > 0
         self.channels = plan.new_channels()
@@ -54,10 +54,58 @@ cdef class RunState:
         if LGCY_DEBUG_BUILD:
             died("RunState")
         free(self.versions)
-        free(self.seen)
-        free(self.has_seen)
-        free(self.updated_mask)
-        free(self.live_mask)
+
+    cdef int keep_history(self, dict versions, dict seen, object numbering) except -1:
+        """Count versions the way a saver does, in the mappings that checkpoints hold."""
+        self.stored_versions = versions
+        self.stored_seen = seen
+        self.numbering = numbering
+        return 0
+
+    cdef bint has_versions(self) except -1:
+        """Whether any channel has ever been written."""
+        return self.newest > 0 if self.stored_versions is None else bool(self.stored_versions)
+
+    cdef int open_version(self) except -1:
+        """Settle which version the changes of a superstep get."""
+        if self.stored_versions is not None:
+            self.next_stored = self.numbering(
+                max(self.stored_versions.values()) if self.stored_versions else None, None
+            )
+        self.next = self.newest + 1
+        return 0
+
+    cdef int changed(self, Py_ssize_t index) except -1:
+        """Give a channel that has changed the version of this superstep."""
+        if self.stored_versions is None:
+            self.versions[index] = self.next
+            self.newest = self.next
+        else:
+            self.stored_versions[self.plan.channel_names[index]] = self.next_stored
+        return 0
+
+    cdef bint newer(self, object node, Py_ssize_t index, Py_ssize_t position) except -1:
+        """Whether a trigger's channel has a version that the node has not seen.
+
+        Args:
+            index: of the channel; position: of the trigger among the node's.
+        """
+        cdef PlanNode planned = <PlanNode>node
+        cdef dict seen
+        cdef object name, null
+        if self.stored_versions is None:
+            return (
+                not self.has_seen[planned.index]
+                or self.versions[index] > self.seen[planned.seen_offset + position]
+            )
+        seen = self.stored_seen.get(planned.name)
+        if seen is None:
+            return True
+        name = self.plan.channel_names[index]
+        for null in self.stored_versions.values():
+            null = type(null)()
+            break
+        return self.stored_versions.get(name, null) > seen.get(name, null)
 
     cdef inline bint is_custom(self, Py_ssize_t index) except -1:
         return self.has_custom and index in self.plan.custom
@@ -77,13 +125,8 @@ cdef class RunState:
         if self.is_custom(index):
             return bool(self.channels[index].update(values if values else EMPTY_SEQ))
         changed = (<Channel>PyList_GET_ITEM(self.channels, index)).c_update(values)
-        if (
-            values
-            and not self.live_mask[index]
-            and <long>self.plan.traits[index] & TRAIT_CLEARS_ON_EMPTY
-        ):
-            self.live_mask[index] = 1
-            self.live.append(index)
+        if values:
+            self.track(index)
         return changed
 
     cdef bint consume(self, Py_ssize_t index) except -1:
@@ -103,9 +146,43 @@ cdef class RunState:
         return 0
 
     cdef int clear_updated(self) except -1:
-        for index in self.updated:
-            self.updated_mask[<Py_ssize_t>index] = 0
-        self.updated = []
+        if self.updated:
+            for index in self.updated:
+                self.updated_mask[<Py_ssize_t>index] = 0
+            self.updated.clear()
+        self.updated_others = None
+        return 0
+
+    cdef int set_updated(self, object names) except -1:
+        """Take over which channels an earlier run has updated last."""
+        cdef object position
+        self.clear_updated()
+        for name in names:
+            position = self.plan.channel_index.get(name, -1)
+            if <Py_ssize_t>position >= 0:
+                self.mark_updated(position)
+            else:
+                self.updated_others = (self.updated_others or []) + [name]
+        return 0
+
+    cdef list updated_names(self):
+        """Names of the channels updated in the last superstep."""
+        cdef list names = [self.plan.channel_names[<Py_ssize_t>index] for index in self.updated]
+        return names + self.updated_others if self.updated_others else names
+
+    cdef int replace(self, Py_ssize_t index, object channel) except -1:
+        """Put a channel that holds a stored value in place of the fresh one."""
+        self.channels[index] = channel
+        self._named = None
+        if self.plan.traits[index] is not None and self.available(index):
+            self.track(index)
+        return 0
+
+    cdef int track(self, Py_ssize_t index) except -1:
+        """List a channel that an empty update would clear."""
+        if not self.live_mask[index] and <long>self.plan.traits[index] & TRAIT_CLEARS_ON_EMPTY:
+            self.live_mask[index] = 1
+            self.live.append(index)
         return 0
 
     cdef object read_keys(self, KeySet keys):
@@ -140,46 +217,32 @@ cdef class RunState:
         Upstream (`local_read`) copies every channel and applies the task's writes, or no
         writes, to each copy. Only channels that are read and would differ are copied here.
         """
-        cdef dict written = None  # channel index -> the task's writes to it
-        cdef dict copies = None   # channel index -> channel with them, where there are several
+        cdef dict copies = None   # name -> channel with the task's writes
         cdef dict values = {}
         cdef Py_ssize_t i, index
-        cdef object name, position
-        cdef list own
+        cdef object name, only = None, value = None
         cdef Channel channel
-        for name, value in writes:
-            position = self.plan.channel_index.get(name)
-            if (
-                position is not None
-                and <Py_ssize_t>position >= 0  # below are reserved writes and managed values
-                and position in step.select_indices
-            ):
-                if written is None:
-                    written = {position: [value]}
-                elif position in written:
-                    (<list>written[position]).append(value)
+        for write in writes:
+            if write[0] in step.select_set:
+                if only is None and copies is None:
+                    only, value = write
                 else:
-                    written[position] = [value]
-        if written is not None and len(written) > 1:
-            # in the order of the channels, so that the first of several errors is the same
-            copies = {}
-            for position in sorted(written):
-                copies[position] = self.changed_copy(position, <list>written[position])
+                    copies = self.changed_copies(step, writes)
+                    break
+        if only is not None and copies is None:
+            index = self.plan.channel_index[only]
+            if type(self.channels[index]) is not LastValue:
+                copies = {only: self.changed_copy(index, [value])}
         for i in range(len(step.select_names)):
-            position = step.select_indices[i]
-            index = position
+            index = step.select_indices[i]
             if index < 0:
                 continue
             name = step.select_names[i]
-            if written is not None and position in written:
-                own = <list>written[position]
-                if copies is not None:
-                    channel = <Channel>copies[position]
-                elif len(own) == 1 and type(self.channels[index]) is LastValue:
-                    values[name] = own[0]
-                    continue
-                else:
-                    channel = self.changed_copy(index, own)
+            if copies is not None and name in copies:
+                channel = <Channel>copies[name]
+            elif copies is None and only is not None and name == only:
+                values[name] = value
+                continue
             elif <long>self.plan.traits[index] & TRAIT_CLEARS_ON_EMPTY:
                 continue
             else:
@@ -195,6 +258,21 @@ cdef class RunState:
                 name = step.select_names[i]
                 values[name] = managed_value(self.plan.managed[name], task)
         return values
+
+    cdef dict changed_copies(self, BranchStep step, list writes):
+        """Copies of all channels that a task has written to and a step reads, by name."""
+        cdef dict written = {}
+        cdef dict copies = {}
+        for name, value in writes:
+            if name in step.select_set:
+                if name in written:
+                    (<list>written[name]).append(value)
+                else:
+                    written[name] = [value]
+        # in the order of the channels, so that the first of several errors is the same
+        for name in sorted(written, key=self.plan.channel_index.__getitem__):
+            copies[name] = self.changed_copy(self.plan.channel_index[name], <list>written[name])
+        return copies
 
     cdef Channel changed_copy(self, Py_ssize_t index, list values):
         """A channel as a task's own writes leave it; what they raise, for the task to fail."""

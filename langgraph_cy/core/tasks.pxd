@@ -1,4 +1,5 @@
-from langgraph_cy.core.plan cimport PlanNode
+from langgraph_cy.core.settings cimport RunSettings
+from langgraph_cy.core.plan cimport BranchStep, CallStep, PlanNode
 from langgraph_cy.core.state cimport RunState
 
 
@@ -6,7 +7,12 @@ cdef class Head:
     """The checkpoint that a superstep starts from, named only if somebody asks."""
     cdef object _id
     cdef object node                     # 48 random bits, as an int
+    cdef readonly object previous        # what the thread's last run returned (functional API)
+    cdef readonly bint old               # of the first format, which hashes task ids otherwise
     cpdef str id(self, long step)
+
+
+cdef Head known_head(str id, object previous, bint old)
 
 
 cdef class Task:
@@ -14,21 +20,25 @@ cdef class Task:
     cdef readonly PlanNode node
     cdef readonly object input
     cdef readonly list writes            # of (channel, value), in the order they were made
+    cdef readonly list pending           # the run's pending writes when the task was prepared
     cdef readonly tuple path
     cdef readonly long step
     cdef readonly long stop
     cdef readonly long index             # position among the Sends, -1 for a pull task
-    cdef readonly object timeout         # of the Send that made it
+    cdef readonly object timeout         # upstream's TimeoutPolicy, None without one
     cdef readonly long attempt           # attempts that failed so far
     cdef readonly double started         # Unix time of the first attempt, seconds
     cdef readonly Head head
-    cdef readonly object context         # the run's RunContext
+    cdef readonly RunSettings context         # the run's RunContext
     cdef RunState state
     cdef object _id
     cdef object _scratchpad
+    cdef object _prepared                # the task's config, once observed
     cdef object _config                  # complete config of this attempt, once observed
     cdef object _sequence                # upstream's run manager of the RunnableSeq
-    cpdef object config(self)
+    cdef bint ran_graph                  # a graph has run as its node, and asked for no config
+    cdef object _cache_key               # MISSING until asked for
+    cpdef object attempt_config(self)
     cpdef object step_config(self, int index)
     cdef int restart(self) except -1
     cdef int forget(self) except -1
@@ -41,4 +51,23 @@ cdef class ObservedConfig(dict):
     cdef int fill(self) except -1
 
 
+cdef class AsyncCall:
+    cdef CallStep call
+    cdef Task task
+    cdef BranchStep asked                # the conditional edge whose path this is, else None
+    cdef object argument
+    cdef object own                      # the step's config, if the function takes it
+    cdef object context                  # the copied context that every step enters
+    cdef object coroutine                # what runs, None before and after
+    cdef object value                    # what it awaits now, then what it returned
+    cdef bint recursed                   # the function's result was a Runnable, which runs now
+    cdef object open(self)
+    cdef bint step(self, object sent) except -1
+    cdef bint settle(self, object result) except -1
+
+
+cdef AsyncCall call_of(Task task, object argument)
+cdef bint needs_awaiting(Task task) except -1
+cdef int begin_attempt(Task task) except -1
 cdef int run_attempt(Task task) except -1
+cdef object advance(Task task)

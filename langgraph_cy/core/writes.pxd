@@ -2,4 +2,10 @@ from langgraph_cy.core.state cimport RunState
 
 
 cdef int apply_writes(RunState state, list tasks) except -1
-cdef int apply_input(RunState state, list writes) except -1
+
+
+cdef class InputWrites:
+    cdef readonly list writes
+    cdef readonly str name
+    cdef readonly tuple path
+    cdef readonly tuple triggers

@@ -5,6 +5,9 @@ Order is everything here: tasks by path, channels by first write, versions hande
 once per superstep.
 """
 
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.ref cimport PyObject
+
 from langgraph_cy import upstream as up
 from langgraph_cy.core.state cimport RunState
 from langgraph_cy.core.tasks cimport Task
@@ -30,6 +33,8 @@ cdef int mark_seen(RunState state, list tasks) except -1:
     """Record which versions of its triggers each task was started by."""
     cdef Task task
     cdef Py_ssize_t position, channel
+    if state.stored_seen is not None:
+        return mark_stored_seen(state, tasks)
     for item in tasks:
         if type(item) is not Task:
             # a called task bears the name of its function, which may be a node's too
@@ -48,7 +53,20 @@ cdef int mark_seen(RunState state, list tasks) except -1:
     return 0
 
 
-cdef int consume(RunState state, list tasks, long long version) except -1:
+cdef int mark_stored_seen(RunState state, list tasks) except -1:
+    """The same in the mapping that checkpoints hold."""
+    cdef dict seen, versions = state.stored_versions
+    for item in tasks:
+        seen = state.stored_seen.get(item.name)
+        if seen is None:
+            state.stored_seen[item.name] = seen = {}
+        for trigger in item.triggers:
+            if trigger in versions:
+                seen[trigger] = versions[trigger]
+    return 0
+
+
+cdef int consume(RunState state, list tasks) except -1:
     """Tell every trigger channel that what it triggered has run."""
     cdef Py_ssize_t channel
     cdef list told = None
@@ -63,77 +81,124 @@ cdef int consume(RunState state, list tasks, long long version) except -1:
                 continue
             told.append(position)
             if state.consume(channel):
-                state.versions[channel] = version
-                state.newest = version
+                state.changed(channel)
     return 0
+
+
+cdef inline list writes_of(object task):
+    """A task's writes."""
+    cdef object writes
+    if type(task) is Task:
+        return (<Task>task).writes
+    writes = task.writes
+    return <list>writes if type(writes) is list else list(writes)
 
 
 cdef dict grouped(RunState state, list tasks):
     """Written values by channel index, in the order the channels were first written."""
     cdef dict groups = {}
     cdef dict indices = state.plan.channel_index
+    cdef PyObject* found
     cdef object position
     for task in tasks:
-        for channel, value in task.writes:
-            position = indices.get(channel)
-            if position is None:
+        for write in writes_of(task):
+            channel, value = write
+            found = PyDict_GetItemWithError(indices, channel)
+            if found == NULL:
                 logger.warning(
                     f"Task {task.name} with path {task.path} wrote to unknown channel {channel}, "
                     "ignoring it."
                 )
-            elif <Py_ssize_t>position >= 0:
-                if position in groups:
-                    (<list>groups[position]).append(value)
-                else:
+                continue
+            position = <object>found
+            if <Py_ssize_t>position >= 0:
+                found = PyDict_GetItemWithError(groups, position)
+                if found == NULL:
                     groups[position] = [value]
+                else:
+                    (<list>found).append(value)
     return groups
 
 
-cdef int update(RunState state, dict groups, long long version) except -1:
-    cdef Py_ssize_t channel
-    for position, values in groups.items():
-        channel = position
-        if state.update(channel, <list>values):
-            state.versions[channel] = version
-            state.newest = version
-            # a channel that shows no value can't trigger anything
-            if state.available(channel):
-                state.mark_updated(channel)
+cdef inline int update_channel(RunState state, Py_ssize_t channel, list values) except -1:
+    """Give a channel what was written to it in the superstep."""
+    if state.update(channel, values):
+        state.changed(channel)
+        # a channel that shows no value can't trigger anything
+        if state.available(channel):
+            state.mark_updated(channel)
     return 0
 
 
-cdef int notify(RunState state, long long version) except -1:
+cdef enum:
+    FEW = 8  # writes that are compared with one another sooner than put in a mapping
+
+
+cdef bint update_few(RunState state, list writes) except -1:
+    """Apply a lone task's writes if they are few, each to a channel of its own.
+
+    Returns:
+        Whether they are. If not, nothing has been done.
+    """
+    cdef Py_ssize_t channels[FEW]
+    cdef Py_ssize_t i, j, count = len(writes)
+    cdef PyObject* found
+    if count > FEW:
+        return False
+    for i in range(count):
+        found = PyDict_GetItemWithError(state.plan.channel_index, writes[i][0])
+        if found == NULL:
+            return False
+        channels[i] = <object>found
+        for j in range(i):
+            if channels[j] == channels[i] and channels[i] >= 0:
+                return False
+    for i in range(count):
+        if channels[i] >= 0:
+            update_channel(state, channels[i], [writes[i][1]])
+    return True
+
+
+cdef int update(RunState state, list tasks) except -1:
+    """Apply what tasks have written, by channel in the order of the first writes."""
+    if len(tasks) == 1 and update_few(state, writes_of(tasks[0])):
+        return 0
+    for position, values in grouped(state, tasks).items():
+        update_channel(state, position, <list>values)
+    return 0
+
+
+cdef int notify(RunState state) except -1:
     """Let the channels that were not written know that a superstep has passed.
 
     Upstream calls every channel. Of the compiled ones only those listed as live would do
     anything; a user's own is always called.
     """
-    cdef Py_ssize_t channel
-    cdef list still = []
+    cdef Py_ssize_t channel, kept = 0
     for position in state.live:
         channel = position
         if not state.available(channel):
             state.live_mask[channel] = 0
         elif state.updated_mask[channel]:
-            still.append(position)
+            state.live[kept] = position
+            kept += 1
         else:
             state.live_mask[channel] = 0
             if state.update(channel, []):
-                state.versions[channel] = version
-                state.newest = version
-    state.live = still
+                state.changed(channel)
+    if kept < len(state.live):
+        del state.live[kept:]
     for position in state.plan.custom:
         channel = position
         if state.available(channel) and not state.updated_mask[channel]:
             if state.update(channel, []):
-                state.versions[channel] = version
-                state.newest = version
+                state.changed(channel)
                 if state.available(channel):
                     state.mark_updated(channel)
     return 0
 
 
-cdef int finish(RunState state, long long version) except -1:
+cdef int finish(RunState state) except -1:
     """This may be the last superstep: channels that wait for the end may open now."""
     cdef Py_ssize_t channel
     for position in state.updated:
@@ -142,8 +207,7 @@ cdef int finish(RunState state, long long version) except -1:
     for position in sorted(state.plan.finishing + state.plan.custom):
         channel = position
         if state.finish(channel):
-            state.versions[channel] = version
-            state.newest = version
+            state.changed(channel)
             if state.available(channel):
                 state.mark_updated(channel)
     return 0
@@ -153,37 +217,33 @@ cdef int apply_writes(RunState state, list tasks) except -1:
     """Apply what the tasks of a superstep wrote, and note which channels that updated.
 
     Args:
-        tasks: `Task`s, and upstream's own tasks where a node called one.
+        tasks: `Task`s, upstream's own tasks where a node called one, and what else a run
+            takes in: its input, the writes of a command.
     """
-    cdef long long version
+    cdef bint ran = False
     if len(tasks) > 1:
         tasks = sorted(tasks, key=task_order)
+    for task in tasks:
+        if type(task) is Task or task.triggers:
+            ran = True
+            break
     state.clear_updated()
     mark_seen(state, tasks)
-    version = state.newest + 1
-    consume(state, tasks, version)
-    update(state, grouped(state, tasks), version)
-    if tasks:
-        notify(state, version)
+    state.open_version()
+    consume(state, tasks)
+    update(state, tasks)
+    if ran:  # else nothing but input: no superstep has passed
+        notify(state)
         if state.plan.finishing or state.plan.custom:
-            finish(state, version)
+            finish(state)
     return 0
 
 
 cdef class InputWrites:
-    """A run's input in the shape of a task."""
+    """What a run is given from outside, in the shape of a task."""
 
-    cdef readonly list writes
-    cdef readonly str name
-    cdef readonly tuple path
-
-
-cdef int apply_input(RunState state, list writes) except -1:
-    """Apply the input of a run, which is no superstep: nothing is consumed or finished."""
-    cdef InputWrites task = InputWrites.__new__(InputWrites)
-    task.writes = writes
-    task.name = up.INPUT
-    task.path = ()
-    state.clear_updated()
-    update(state, grouped(state, [task]), state.newest + 1)
-    return 0
+    def __init__(self, list writes not None):
+        self.writes = writes
+        self.name = up.INPUT
+        self.path = ()
+        self.triggers = ()

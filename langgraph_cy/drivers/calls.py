@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import threading
 import time
@@ -15,27 +16,16 @@ from typing import Any
 from langgraph_cy import upstream as up
 
 
-class CalledTask:
-    """A task that another task called, in the shape in which the core takes tasks.
+class CallJob:
+    """One called task, as a worker runs it.
 
     Args:
-        prepared: upstream's `PregelExecutableTask`.
+        calls: the superstep's.
+        task: upstream's `PregelExecutableTask`.
+        retry_policy: for a task that has none of its own.
     """
 
-    __slots__ = ("hidden", "name", "path", "prepared", "writes")
-
-    def __init__(self, prepared: Any) -> None:
-        self.prepared = prepared
-        self.name = prepared.name
-        self.path = prepared.path
-        self.writes = prepared.writes
-        self.hidden = up.TAG_HIDDEN in prepared.config.get("tags", ())
-
-
-class CallJob:
-    """One called task, as a worker runs it."""
-
-    def __init__(self, calls: CalledTasks, task: CalledTask, retry_policy: Any) -> None:
+    def __init__(self, calls: CalledTasks, task: Any, retry_policy: Any) -> None:
         self.calls = calls
         self.task = task
         self.retry_policy = retry_policy
@@ -62,11 +52,10 @@ class CallJob:
             self.calls.ended()
 
     def run(self) -> Any:
-        prepared = self.task.prepared
         return up.run_with_retry(
-            prepared,
+            self.task,
             self.retry_policy,
-            configurable={up.CONFIG_KEY_CALL: partial(self.calls.call, prepared)},
+            configurable={up.CONFIG_KEY_CALL: partial(self.calls.call, self.task)},
         )
 
     def cancel(self) -> None:
@@ -86,7 +75,7 @@ class CalledTasks:
         # weak: the driver owns these, and a run should not wait for the collector
         self.driver = weakref.proxy(driver)
         self.unfinished = 0
-        self._tasks: list[CalledTask] = []
+        self._called = False
         self._lock = threading.Lock()
 
     def call(
@@ -120,22 +109,24 @@ class CalledTasks:
             callbacks=callbacks,
             timeout=timeout,
         )
-        prepared = self.driver.run.context.called_task(caller, call)
-        task = CalledTask(prepared)
+        task = self.driver.accept_call(caller, call)
+        answer: Future[Any] = Future()
+        if task.writes:
+            resolve(answer, task.writes)
+            return answer
         job = CallJob(self, task, retry_policy)
         with self._lock:
             self.unfinished += 1
-            self._tasks.append(task)
+            self._called = True
         try:
             self.driver.submit_call(job)
         except RuntimeError:
             self.ended()
             raise
-        answer: Future[Any] = Future()
         up.chain_future(job.future, answer)
         return answer
 
-    def commit(self, task: CalledTask, error: BaseException | None) -> None:
+    def commit(self, task: Any, error: BaseException | None) -> None:
         self.driver.commit_call(task, error)
 
     def ended(self) -> None:
@@ -145,9 +136,120 @@ class CalledTasks:
 
     def any(self) -> bool:
         """Whether a task has been called in this superstep."""
-        return bool(self._tasks)
+        return self._called
 
-    def take(self) -> list[CalledTask]:
-        """The tasks called in this superstep, whose writes it applies."""
-        tasks, self._tasks = self._tasks, []
-        return tasks
+    def close_step(self) -> None:
+        """Start the count of a new superstep."""
+        self._called = False
+
+
+def resolve(future: Any, writes: Any) -> None:
+    """Give a future what a called task had written before the run was interrupted."""
+    for channel, value in writes:
+        if channel == up.RETURN:
+            future.set_result(value)
+            return
+    for channel, error in writes:
+        if channel == up.ERROR and error:
+            future.set_exception(error if isinstance(error, BaseException) else Exception(error))
+            return
+    future.set_result(None)
+
+
+class AwaitedCalls:
+    """The tasks called by nodes of the superstep under way in an asynchronous run.
+
+    Args:
+        driver: the driver of the run.
+    """
+
+    def __init__(self, driver: Any) -> None:
+        self.driver = weakref.proxy(driver)
+        self.loop = driver.loop
+        self.unfinished = 0
+        self._called = False
+
+    def call(
+        self,
+        caller: Any,
+        func: Callable[..., Any],
+        input: tuple[tuple[Any, ...], dict[str, Any]],
+        *,
+        retry_policy: Any = None,
+        cache_policy: Any = None,
+        timeout: Any = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """Start a task on behalf of a running one (upstream: `_acall`); from any thread.
+
+        Returns:
+            A future that resolves once the task's writes are committed: asyncio's where the
+            caller runs on an event loop.
+        """
+        try:
+            awaited = asyncio.current_task() is not None
+        except RuntimeError:
+            awaited = False
+        answer: Any = asyncio.Future(loop=self.loop) if awaited else Future()
+        call = up.Call(
+            func,
+            input,
+            retry_policy=retry_policy,
+            cache_policy=cache_policy,
+            callbacks=callbacks,
+            timeout=timeout,
+        )
+        self._called = True
+        self.unfinished += 1
+        up.run_coroutine_threadsafe(
+            self._accept(answer, caller, call, retry_policy), self.loop, lazy=False
+        )
+        return answer
+
+    async def _accept(self, answer: Any, caller: Any, call: Any, retry_policy: Any) -> None:
+        job: Any = None
+        try:
+            task = await self.driver.accept_call(caller, call)
+            if task.writes:
+                job = asyncio.Future(loop=self.loop)
+                resolve(job, task.writes)
+            else:
+                self.unfinished += 1
+                job = self.driver.start_call(self._run(task, retry_policy), task.name)
+                job.add_done_callback(partial(self._done, task))
+            up.chain_future(job, answer)
+        except Exception as error:
+            answer.set_exception(error)
+        finally:
+            self.ended()
+
+    async def _run(self, task: Any, retry_policy: Any) -> Any:
+        try:
+            result: Any = await up.arun_with_retry(  # type: ignore[func-returns-value]
+                task,
+                retry_policy,
+                stream=self.driver.run.context.stream_nodes,
+                configurable={up.CONFIG_KEY_CALL: partial(self.call, task)},
+            )
+        except BaseException as error:
+            self.driver.commit_call(task, error)
+            raise
+        self.driver.commit_call(task, None)
+        return result
+
+    def _done(self, task: Any, job: Any) -> None:
+        if job.cancelled() and not task.writes:
+            self.driver.commit_call(task, asyncio.CancelledError())  # before it could start
+        self.ended()
+
+    def ended(self) -> None:
+        self.unfinished -= 1
+        self.driver.wake()
+
+    def any(self) -> bool:
+        """Whether a task has been called in this superstep."""
+        return self._called
+
+    def close_step(self) -> None:
+        """Start the count of a new superstep."""
+        self._called = False

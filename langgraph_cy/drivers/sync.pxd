@@ -7,24 +7,25 @@ cdef int execute(Task task) except -1
 
 
 cdef class Fanout:
+    cdef SyncDriver driver
     cdef Run run
-    cdef Workers workers
     cdef object base             # context that every task's own is copied from
-    cdef object lock
-    cdef object reports          # the driver's
     cdef readonly long unfinished
-    cdef bint each               # wake it for every task, not only at the end
+    cdef bint each               # wake the driver for every task, not only at the end
+    cdef bint closed             # what still fails is nobody's to handle
     cdef readonly list errors    # what tasks raised, in the order they did
     cdef readonly object failure  # the first error that stops the others
-    cdef int submit(self) except -1
-    cdef int finished(self, Task task, object error) except -1
+    cdef list handling           # (task, error): failures that error handlers take over
+    cdef int submit(self, list tasks) except -1
+    cdef int finished(self, object task, object error) except -1
+    cdef int handle(self) except -1
     cdef int stop(self) except -1
-    cdef object outcome(self)
 
 
 cdef class TaskJob:
     cdef Fanout fanout
-    cdef Task task
+    cdef object task
+    cdef object context
 
 
 cdef class SyncDriver:
@@ -32,16 +33,29 @@ cdef class SyncDriver:
     cdef readonly Run run
     cdef readonly object max_concurrency
     cdef readonly bint eager
+    cdef readonly object saves       # ThreadSaves, None where nothing is stored
+    cdef readonly object cache
+    cdef readonly object step_timeout  # seconds, None for no limit
+    cdef readonly bint sync_saves    # a superstep waits until its checkpoint is stored
+    cdef object deadline             # of the superstep under way
     cdef object lock                 # held while what became of a task is recorded
     cdef readonly object reports     # SimpleQueue: wakes the thread that waits for the run
     cdef readonly Workers workers    # None until a superstep needs threads
     cdef Fanout fanout               # of the superstep under way, if it has one
     cdef readonly object calls       # CalledTasks, once a node has called a task
     cdef object error                # what ends the run when the superstep closes
+    cdef int open_threads(self) except -1
     cpdef bint tick(self) except -1
     cpdef bint begin(self) except -1
     cpdef bint wait(self) except -1
+    cdef bint spread(self, list tasks) except -1
+    cdef bint settle(self) except -1
+    cdef int commit(self, object task) except -1
     cdef bint unfinished(self) except -1
     cpdef int close_step(self) except -1
     cpdef int join(self) except -1
-    cpdef bint suppress(self, object error) except -1
+    cpdef bint leave(self, object error) except -1
+
+
+cdef object weakly(object method)
+cpdef int raise_unfinished(Run run) except -1

@@ -1,8 +1,13 @@
 from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
 
 from typing_extensions import disjoint_base
 
+_T = TypeVar("_T")
+
 def forget_pool() -> None: ...
+def start_thread_job(function: Callable[[], _T]) -> Future[_T]: ...
 def default_limit() -> int: ...
 
 @disjoint_base

@@ -41,6 +41,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=forget_pool)
 
 
+def start_thread_job(function):
+    """Run a function in a thread of the pool; its `concurrent.futures.Future`."""
+    return shared_pool().submit(function)
+
+
 def default_limit():
     """How many tasks run at once where `max_concurrency` is not set, as upstream has it."""
     count = getattr(os, "process_cpu_count", os.cpu_count)

@@ -1,0 +1,73 @@
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.channels.base import BaseChannel
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+)
+from langgraph.types import Durability
+from typing_extensions import disjoint_base
+
+from langgraph_cy.core.plan import Plan
+from langgraph_cy.core.superstep import Run
+from langgraph_cy.run_context import RunContext
+
+@disjoint_base
+class SavedRun(Run):
+    def __init__(
+        self,
+        plan: Plan,
+        context: RunContext,
+        output_keys: str | Sequence[str],
+        recursion_limit: int,
+        *,
+        saver: BaseCheckpointSaver[Any] | None,
+        saves: Any,
+        durability: Durability,
+        **options: Any,
+    ) -> None: ...
+    @property
+    def saver(self) -> BaseCheckpointSaver[Any] | None: ...
+    @property
+    def saves(self) -> Any: ...
+    @property
+    def durability(self) -> Durability: ...
+    @property
+    def addressed(self) -> bool: ...
+    @property
+    def checkpoint(self) -> Checkpoint: ...
+    @property
+    def metadata(self) -> CheckpointMetadata: ...
+    @property
+    def checkpoint_config(self) -> RunnableConfig: ...
+    @property
+    def parent_config(self) -> RunnableConfig | None: ...
+    @property
+    def has_parent(self) -> bool: ...
+    @property
+    def loaded_latest(self) -> bool: ...
+    @property
+    def superseded(self) -> bool: ...
+    @property
+    def replay_state(self) -> Any: ...
+    def to_replay(self, checkpoint: Checkpoint) -> list[str]: ...
+    def address(
+        self, saved: CheckpointTuple | None, *, latest: bool, superseded: bool
+    ) -> Checkpoint: ...
+    def adopt(self, histories: dict[str, DeltaChannelHistory]) -> None: ...
+    def bounded(self, bound: RunnableConfig | None) -> Any: ...
+    def pending_interrupts(self) -> set[str]: ...
+    def check_resume(self, resume: Any) -> bool: ...
+    def store_writes(
+        self, task_id: str, writes: Sequence[tuple[str, Any]], path: str
+    ) -> Sequence[tuple[str, Any]]: ...
+    def hand_over(self) -> None: ...
+
+def replayed(
+    channel: BaseChannel[Any, Any, Any], history: DeltaChannelHistory
+) -> BaseChannel[Any, Any, Any]: ...

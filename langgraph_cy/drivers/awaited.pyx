@@ -1,0 +1,620 @@
+# cython: language_level=3, embedsignature=True
+"""The asynchronous driver: one task runs in the caller's own asyncio task, several in theirs.
+
+What never waits for anything never suspends the caller either, so a superstep whose nodes
+return at once costs no trip through the event loop.
+"""
+
+import asyncio
+import sys
+import threading
+import weakref
+from contextvars import copy_context
+from functools import partial
+
+from cpython.ref cimport Py_DECREF, PyObject
+
+from langgraph_cy import upstream as up
+from langgraph_cy.drivers import caching
+from langgraph_cy.drivers.calls import AwaitedCalls
+from langgraph_cy.drivers.loading import await_load
+from langgraph_cy.drivers.retrying import (
+    combined, handle_here, log_retry, retry_delay, stops_others,
+)
+from langgraph_cy.core.history cimport SavedRun
+from langgraph_cy.core.superstep cimport Run, Status
+from langgraph_cy.core.tasks cimport Task, advance
+from langgraph_cy.drivers.sync cimport raise_unfinished, weakly
+
+cdef object CancelledError = asyncio.CancelledError
+cdef object GraphBubbleUp = up.GraphBubbleUp
+cdef object NodeCancelledError = up.NodeCancelledError
+cdef object ParentCommand = up.ParentCommand
+cdef object eager_task_factory = getattr(asyncio, "eager_task_factory", None)
+cdef object current_task = asyncio.current_task
+cdef object get_running_loop = asyncio.get_running_loop
+cdef object get_ident = threading.get_ident
+# From here on a task tells how often it has been asked to cancel itself.
+cdef bint CANCELLING = sys.version_info >= (3, 11)
+
+cdef extern from "Python.h":
+    ctypedef enum PySendResult:
+        PYGEN_RETURN
+        PYGEN_ERROR
+        PYGEN_NEXT
+    PySendResult PyIter_Send(object iterator, object value, PyObject** result) except PYGEN_ERROR
+
+
+async def execute(Task task, rest=None, failed=None):
+    """Run a task until it succeeds or its retry policies give up (upstream: `arun_with_retry`).
+
+    Args:
+        rest: what `advance` has left to do of the first attempt.
+        failed: what that attempt has raised.
+    """
+    if task.timeout is not None:
+        call = partial(task.context.call, task)
+        return await up.arun_with_retry(
+            task, None, stream=task.context.stream_nodes, configurable={up.CONFIG_KEY_CALL: call}
+        )
+    while True:
+        try:
+            if failed is not None:
+                raise failed
+            if rest is None:
+                rest = advance(task)
+            if rest is not None:
+                await rest
+            return
+        except ParentCommand as error:
+            if handle_here(task, error):
+                return
+            raise
+        except GraphBubbleUp:
+            raise
+        except CancelledError as error:
+            # raised by the node itself, or because somebody wants the run to end?
+            if CANCELLING and current_task() is not None and not current_task().cancelling():
+                raise NodeCancelledError(task.name) from error
+            raise
+        except Exception as error:
+            if CANCELLING:  # and so exceptions take notes
+                error.add_note(f"During task with name '{task.name}' and id '{task.id}'")
+            policies = task.retry_policy
+            if not policies:
+                raise
+            delay = retry_delay(policies, error, task.attempt + 1)
+            if delay is None:
+                raise
+            await asyncio.sleep(delay)
+            log_retry(task, delay, error)
+        rest = failed = None
+        task.restart()
+
+
+cdef class Started:
+    """The rest of a coroutine that has been started and awaits something."""
+
+    def __await__(self):
+        cdef PyObject* result = NULL
+        while True:
+            awaited, self.value = self.value, None
+            try:
+                sent = yield awaited
+            except GeneratorExit:
+                self.coroutine.close()
+                raise
+            except BaseException as error:
+                try:
+                    self.value = self.coroutine.throw(error)
+                except StopIteration as stopped:
+                    return stopped.value
+                continue
+            status = PyIter_Send(self.coroutine, sent, &result)
+            value = <object>result
+            Py_DECREF(value)
+            if status != PYGEN_NEXT:
+                return value
+            self.value = value
+
+
+cdef bint handled(object task, object error) except -1:
+    """Whether an error handler takes over a task's failure."""
+    return (
+        type(task) is Task
+        and (<Task>task).node.error_handler is not None
+        and isinstance(error, Exception)
+        and not isinstance(error, GraphBubbleUp)
+    )
+
+
+cdef class AsyncDriver:
+    """Drives one run from its input to its end on the running event loop.
+
+    Args:
+        run: the run, not started yet.
+        max_concurrency: how many tasks may run at once where there are several, None for any
+            number.
+        eager: a task runs in an asyncio task of its own even when it is alone, so that what it
+            streams and the tasks it calls come out while it runs.
+        saves: the run's `AwaitedSaves`, None where nothing is stored or cached.
+        cache: keeps writes of tasks, or None.
+        step_timeout: seconds that a superstep may take, None for no limit.
+    """
+
+    def __init__(
+        self, Run run not None, max_concurrency=None, bint eager=False, *,
+        saves=None, cache=None, step_timeout=None, bint sync_saves=False,
+    ):
+        self.run = run
+        self.eager = eager
+        self.saves = saves
+        self.cache = cache
+        self.step_timeout = step_timeout
+        self.sync_saves = sync_saves and saves is not None
+        self.loop = get_running_loop()
+        self.thread = get_ident()
+        self.gate = asyncio.Semaphore(max_concurrency) if max_concurrency else None
+        self.each = eager or run.modes != 0 or run.modes_above != 0
+        self.jobs = {}
+        self.errors = []
+        self.handling = []
+        run.context.driver = weakref.ref(self)
+        if eager:
+            run.on_chunk = weakly(self.wake)
+
+    cpdef bint begin_plain(self, object input, object input_keys) except -1:
+        """Apply the input to a run without a past, which takes no waiting. Else `start` it."""
+        if type(self.run) is not Run or self.run.context.lifecycle is not None:
+            return False
+        self.run.start(input, input_keys)
+        return True
+
+    async def start(self, input, input_keys):
+        """Load the thread's past and apply the input.
+
+        Raises what upstream raises for an input that it can't use.
+        """
+        if isinstance(self.run, SavedRun):
+            await await_load(self.run)
+        self.run.start(input, input_keys)
+        await self.tell()
+
+    cpdef bint tick(self) except -1:
+        """Prepare the next superstep; False when there is none."""
+        return self.run.tick()
+
+    cpdef bint begin(self) except -1:
+        """Start the superstep's tasks.
+
+        Returns:
+            Whether that is all there was to do: else await `resume`, and then `wait` until it
+            is False.
+        """
+        self.error = None
+        return False if self.cache is not None else self.launch()
+
+    cdef bint launch(self) except -1:
+        cdef Task task
+        cdef PyObject* result = NULL
+        cdef list tasks = self.run.tasks
+        if self.saves is not None:
+            tasks = self.run.runnable()
+            if not tasks:
+                return True
+        if len(tasks) > 1 or self.eager or self.step_timeout is not None:
+            return self.spread(tasks)
+        if type(tasks[0]) is not Task:
+            return self.spread(tasks)  # an error handler that goes on after a resume
+        task = <Task>tasks[0]
+        try:
+            coroutine = self.attempt(task)
+            if coroutine is None:
+                self.commit_alone(task)
+                task.forget()
+                return self.calls is None or not self.calls.any()
+            status = PyIter_Send(coroutine, None, &result)
+            value = <object>result
+            Py_DECREF(value)
+            if status == PYGEN_NEXT:
+                self.single = task
+                self.coroutine = coroutine
+                self.awaited = value
+                return False
+            self.commit_alone(task)
+        except Exception as error:
+            return self.fail_single(task, error)
+        task.forget()
+        return self.calls is None or not self.calls.any()
+
+    cdef object attempt(self, Task task):
+        """Run a task in the caller's own asyncio task: None, or what is left to be awaited."""
+        cdef object rest
+        if task.timeout is not None:
+            return execute(task)
+        try:
+            rest = advance(task)
+        except BaseException as error:
+            return execute(task, None, error)
+        return None if rest is None else execute(task, rest)
+
+    cdef bint fail_single(self, Task task, object error) except -1:
+        """Note what a task has raised. False where an error handler takes over."""
+        self.run.fail(task, error)
+        if handled(task, error):
+            self.handling.append((task, error))
+            return False
+        self.error = error
+        task.forget()
+        return self.calls is None or not self.calls.any()
+
+    async def resume(self):
+        """Go on with what `begin` has started. True where nothing is left to wait for."""
+        cdef Started rest
+        if self.cache is not None:
+            await self.match_cached()
+            if self.launch():
+                return True
+        if self.coroutine is None:
+            return False
+        rest = Started.__new__(Started)
+        rest.coroutine, self.coroutine = self.coroutine, None
+        rest.value, self.awaited = self.awaited, None
+        task, self.single = self.single, None
+        try:
+            await rest
+            self.commit_alone(task)
+        except Exception as error:
+            return self.fail_single(task, error)
+        (<Task>task).forget()
+        return self.calls is None or not self.calls.any()
+
+    cdef bint spread(self, list tasks) except -1:
+        """Start asyncio tasks for tasks of the superstep."""
+        if self.step_timeout:
+            self.deadline = self.loop.time() + self.step_timeout
+        self.unfinished += len(tasks)
+        for task in list(tasks):  # one that starts at once may call others, which are added
+            self.start_job(self.run_task(task), task.name, task)
+        return False
+
+    def start_call(self, coroutine, name):
+        """Run a called task from the loop's next turn on: its caller's chunks come out first."""
+        return self.start_job(coroutine, name, None, lazy=True)
+
+    def start_job(self, coroutine, name, task, bint lazy=False):
+        """Run a coroutine as an asyncio task that ends with the run at the latest.
+
+        Args:
+            task: of the superstep, None for a called one.
+        """
+        if self.gate is not None:
+            coroutine = gated(self.gate, coroutine)
+        arguments = up.task_context(copy_context())
+        if lazy or eager_task_factory is None:
+            job = self.loop.create_task(coroutine, name=name, **arguments)
+        else:
+            job = eager_task_factory(self.loop, coroutine, name=name, **arguments)
+        if not job.done():
+            self.jobs[job] = task
+            job.add_done_callback(self.drop_job)
+        return job
+
+    def drop_job(self, job):
+        """Forget an asyncio task that has ended."""
+        task = self.jobs.pop(job, None)
+        if not job.cancelled():
+            job.exception()  # known, or the loop would complain that nobody has looked
+        elif task is not None:
+            self.finished(task, CancelledError())  # before it could start
+
+    async def run_task(self, task):
+        """Run one task and report it."""
+        try:
+            if type(task) is Task:
+                await execute(<Task>task)
+            else:
+                await up.arun_with_retry(
+                    task,
+                    None,
+                    stream=self.run.context.stream_nodes,
+                    configurable={up.CONFIG_KEY_CALL: partial(self.call, task)},
+                )
+        except CancelledError as error:
+            failure = error
+            if CANCELLING and not self.closed:
+                # its own doing: nobody has cancelled it for the run's sake
+                failure = NodeCancelledError(task.name)
+                failure.__cause__ = error
+            self.finished(task, failure)
+        except BaseException as error:
+            self.finished(task, error)
+            if not isinstance(error, Exception):
+                raise  # out of the event loop, as from any task
+        else:
+            self.finished(task, None)
+
+    cpdef int finished(self, object task, object error) except -1:
+        """Take over what became of a task, whatever that raises, and wake who waits for it."""
+        try:
+            if error is None:
+                self.commit(task)
+            else:
+                # what was said to whom in cancelling it is not stored
+                self.run.fail(
+                    task, CancelledError() if isinstance(error, CancelledError) else error
+                )
+        except Exception as raised:
+            error = raised
+        if error is not None and not self.closed and handled(task, error):
+            self.handling.append((task, error))
+            self.loop.call_soon(self.notify)
+            return 0
+        if error is not None and not isinstance(error, CancelledError):
+            self.errors.append(error)
+            if self.failure is None and stops_others(error):
+                self.failure = error
+        if type(task) is Task:
+            (<Task>task).forget()
+        self.unfinished -= 1
+        if self.each or self.unfinished == 0 or self.failure is error is not None:
+            self.loop.call_soon(self.notify)
+        return 0
+
+    cdef int commit(self, object task) except -1:
+        """Record a task that has ended, and let the cache know."""
+        self.run.commit(task)
+        if self.cache is not None:
+            entry = caching.entry(task)
+            if entry is not None:
+                self.saves.start(self.cache.aset, entry)
+        return 0
+
+    cdef int commit_alone(self, object task) except -1:
+        """The same for a task that ran in the caller's own asyncio task, see `AwaitedSaves`."""
+        if self.saves is None:
+            return self.commit(task)
+        self.saves.lazy = True
+        try:
+            return self.commit(task)
+        finally:
+            self.saves.lazy = False
+
+    async def match_cached(self):
+        """Give tasks that have not run the writes that the cache has for them."""
+        tasks = caching.wanted(self.run.tasks)
+        if tasks:
+            for task in caching.fill(tasks, await self.cache.aget(tuple(tasks))):
+                self.run.put_writes(task, task.writes, True)
+
+    # waiting
+
+    # How many turns of the loop lie between an event and what the driver does about it shows in
+    # the order in which tasks go on and chunks come out. So it takes as many as upstream's.
+
+    def notify(self):
+        """End the driver's waiting."""
+        self.woken = True
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+    def wake(self):
+        """Let the run look for chunks and calls; from any thread."""
+        if threading.get_ident() == self.thread:
+            self.loop.call_soon(self.loop.call_soon, self.notify)
+        elif not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self.wake)
+
+    cdef bint pending(self) except -1:
+        """Whether any task of the superstep is still running, called ones included."""
+        return self.unfinished > 0 or (self.calls is not None and self.calls.unfinished > 0)
+
+    async def wait(self):
+        """Wait until another task has ended. False when the superstep needs no more waiting."""
+        if self.handling:
+            await self.handle()
+        if self.failure is not None:
+            self.error = self.failure
+            self.closed = True
+            for job in list(self.jobs):
+                job.cancel()
+            return False
+        if not self.pending():
+            if self.errors and self.error is None:
+                self.error = combined(self.errors)
+            return False
+        if not self.woken:
+            self.waiter = self.loop.create_future()
+            try:
+                if self.deadline is None:
+                    await self.waiter
+                else:
+                    left = max(0, self.deadline - self.loop.time())
+                    done, _ = await asyncio.wait([self.waiter], timeout=left)
+                    if not done:
+                        return await self.time_out()
+            finally:
+                self.waiter = None
+        self.woken = False
+        if self.handling:
+            await self.handle()
+        return True
+
+    async def time_out(self):
+        """End a superstep that takes too long, the way upstream does: nothing says why."""
+        try:
+            await asyncio.wait_for(asyncio.Event().wait(), timeout=0)
+        except asyncio.TimeoutError as error:
+            self.error = error
+        self.closed = True
+        for job in list(self.jobs):
+            job.cancel()
+        return False
+
+    async def handle(self):
+        """Start the error handlers of tasks that have failed."""
+        failed, self.handling = self.handling, []
+        handlers = []
+        for task, error in failed:
+            if self.saves is not None:
+                await self.saves.wait_handled()
+            handler = self.run.accept_handler(task, error)
+            (<Task>task).forget()
+            if handler is not None:
+                if self.cache is not None:
+                    await self.match_cached()
+                handlers.append(handler)
+        if self.unfinished:
+            self.unfinished -= len(failed)
+        if handlers:
+            self.spread(handlers)
+
+    def cancel(self):
+        """Ask all asyncio tasks of the run to end."""
+        self.closed = True
+        mark = object()
+        for job in list(self.jobs):
+            if not job.done():
+                job.cancel(mark)
+
+    # the end of a superstep, and of the run
+
+    @property
+    def failed(self):
+        """Whether closing the superstep will raise."""
+        return self.error is not None
+
+    cpdef bint close_step(self) except -1:
+        """Close the superstep after its last task. Raises what its tasks raised.
+
+        Returns:
+            Whether that is all there was to do: else await `store_step`.
+        """
+        self.deadline = None
+        if self.error is not None:
+            error, self.error = self.error, None
+            self.errors = []  # a raised error must not lead back to itself
+            self.failure = None
+            raise error
+        if self.calls is not None:
+            self.calls.close_step()
+        self.woken = False
+        self.run.after_tick()
+        return self.saves is None and self.run.context.lifecycle is None
+
+    async def store_step(self):
+        """Let handlers know of the superstep's end, and wait for its checkpoint where asked to."""
+        await self.tell()
+        if self.saves is not None:
+            await self.saves.wait_room()
+            if self.sync_saves:
+                await self.saves.settle()
+
+    async def tell(self):
+        """Hand lifecycle events to their handlers."""
+        if self.run.context.lifecycle is not None:
+            await self.run.context.lifecycle.await_tell()
+
+    async def leave(self, error):
+        """End the run and wait for all it has started.
+
+        Args:
+            error: what has ended it, None if nothing has been raised.
+
+        Returns:
+            Whether the run swallows the error.
+        """
+        cdef bint swallowed = False
+        try:
+            swallowed = self.run.leave(error)
+        finally:
+            if self.jobs or self.saves is not None or not (
+                # a generator that is being closed may not wait
+                error is None or isinstance(error, GeneratorExit)
+            ):
+                clean = self.loop.create_task(self.clean(error is None or swallowed))
+                try:
+                    await clean
+                except CancelledError as cancelled:
+                    if not self.cleaning:
+                        self.cancel()  # which it was cancelled too early to do
+                    # so that who cancels can wait for the rest, before closing a connection
+                    cancelled.args = (*cancelled.args, clean)
+                    raise
+        await self.tell()
+        return swallowed
+
+    async def clean(self, raising):
+        """Cancel what still runs and wait for it, and for what is being stored."""
+        self.cleaning = True
+        self.cancel()
+        if self.jobs:
+            await asyncio.wait(list(self.jobs))
+        if self.saves is not None:
+            await self.saves.finish(raising)
+
+    def finish(self):
+        """Raise for a run that stopped before its graph was done."""
+        if self.run.status != Status.DONE:
+            raise_unfinished(self.run)
+
+    async def complete(self):
+        """Run to the end with nobody watching: what `ainvoke` needs."""
+        cdef object error
+        try:
+            while self.run.tick():
+                if not self.begin() and not await self.resume():
+                    while await self.wait():
+                        pass
+                if not self.close_step():
+                    await self.store_step()
+        except BaseException as raised:
+            error = raised
+            if isinstance(raised, (StopIteration, StopAsyncIteration)):
+                # as out of an asynchronous generator, which upstream's engine is
+                error = RuntimeError(f"async generator raised {type(raised).__name__}")
+                error.__cause__ = raised
+            if not await self.leave(error):
+                if error is raised:
+                    raise
+                raise error
+        else:
+            if self.jobs or self.saves is not None:
+                await self.leave(None)
+            else:
+                self.run.leave(None)
+        self.finish()
+
+    # calls
+
+    def call(self, caller, func, input, **options):
+        """Start a task that a running one calls; what upstream puts in a config to do so."""
+        if self.calls is None:
+            self.calls = AwaitedCalls(self)
+        return self.calls.call(caller, func, input, **options)
+
+    async def accept_call(self, caller, call):
+        """Upstream's executable task for a call, in the superstep under way."""
+        index = caller.config[up.CONF][up.CONFIG_KEY_SCRATCHPAD].call_counter()
+        task = self.run.accept_call(caller, index, call)
+        if task is not None and self.cache is not None:
+            await self.match_cached()
+        return task
+
+    def commit_call(self, task, error):
+        """Report a called task that has ended."""
+        if error is None:
+            self.commit(task)
+        else:
+            self.run.fail(
+                task, CancelledError() if isinstance(error, CancelledError) else error
+            )
+
+
+async def gated(gate, coroutine):
+    """A coroutine that waits until fewer than the allowed number run."""
+    try:
+        async with gate:
+            return await coroutine
+    finally:
+        coroutine.close()
