@@ -3,8 +3,8 @@
 from langgraph_cy._core import COMPILED
 from langgraph_cy._version import __version__
 from langgraph_cy.backend import accelerate, install, installed, uninstall
+from langgraph_cy.fingerprints import UPSTREAM_VERSION
 from langgraph_cy.pregel import Pregel
-from langgraph_cy.seam import UPSTREAM_VERSION
 from langgraph_cy.state_graph import NodeBuilder, StateGraph, entrypoint, task
 from langgraph_cy.stats import EngineStats, engine_stats, reset_engine_stats
 

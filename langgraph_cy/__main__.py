@@ -1,7 +1,7 @@
 """Run a program unchanged with the compiled engine installed.
 
-    python -m langgraph_cy app.py [args]
-    python -m langgraph_cy -m module [args]
+python -m langgraph_cy app.py [args]
+python -m langgraph_cy -m module [args]
 """
 
 from __future__ import annotations

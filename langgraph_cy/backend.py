@@ -9,14 +9,14 @@ from typing import Any, TypeVar, cast
 
 from langgraph.pregel import Pregel as UpstreamPregel
 
+from langgraph_cy.entry_points import installed as _stock
+from langgraph_cy.entry_points import is_genuine
 from langgraph_cy.locks import fork_safe
-from langgraph_cy.pregel import Pregel, astream, invoke, stream
-from langgraph_cy.seam import genuine_entry_point
-from langgraph_cy.seam import installed as _stock
+from langgraph_cy.pregel import Pregel, ainvoke, astream, invoke, stream
 
 GraphT = TypeVar("GraphT")
 
-_ENTRY_POINTS = {"invoke": invoke, "stream": stream, "astream": astream}
+_ENTRY_POINTS = {"invoke": invoke, "ainvoke": ainvoke, "stream": stream, "astream": astream}
 _lock = fork_safe(threading.Lock())
 _for_good = False  # `install` was called, and `uninstall` not since
 _blocks = 0  # how many `with installed()` blocks are open
@@ -24,7 +24,7 @@ _blocks = 0  # how many `with installed()` blocks are open
 
 def _put_in() -> None:
     for name, method in _ENTRY_POINTS.items():
-        if name not in _stock and genuine_entry_point(name):
+        if name not in _stock and is_genuine(name):
             _stock[name] = vars(UpstreamPregel)[name]
             setattr(UpstreamPregel, name, method)
 
@@ -106,9 +106,7 @@ def accelerate(graph: GraphT) -> GraphT:
     """
     if not isinstance(graph, UpstreamPregel):
         hint = "; call .compile() first" if hasattr(graph, "compile") else ""
-        raise TypeError(
-            f"accelerate() takes a compiled graph, not {type(graph).__name__}{hint}"
-        )
+        raise TypeError(f"accelerate() takes a compiled graph, not {type(graph).__name__}{hint}")
     if isinstance(graph, Pregel):
         return graph
     fast: Any = object.__new__(accelerated_class(type(graph)))
