@@ -116,10 +116,10 @@ def build_requirements() -> list[str]:
 def upstream_version() -> str:
     """The langgraph version that the engine stands in for, and so the one to test with."""
     found = re.search(
-        r'^UPSTREAM_VERSION = "(.+)"', (ROOT / "langgraph_cy/seam.py").read_text(), re.M
+        r'^UPSTREAM_VERSION = "(.+)"', (ROOT / "langgraph_cy/fingerprints.py").read_text(), re.M
     )
     if found is None:
-        raise SetupError("langgraph_cy/seam.py names no UPSTREAM_VERSION")
+        raise SetupError("langgraph_cy/fingerprints.py names no UPSTREAM_VERSION")
     return found[1]
 
 

@@ -86,14 +86,40 @@ def clean_environ() -> dict[str, str]:
 # ---- upstream's tests ----------------------------------------------------------------------
 
 
-def upstream_tests(version: str, python: Path, cache: Path, *, fresh: bool) -> Path:
+def version_brought(distribution: str, langgraph: str, python: Path) -> str:
+    """The version of a dependency that pip installs with a version of langgraph.
+
+    Args:
+        distribution: its name, such as ``langgraph-prebuilt``.
+        langgraph: the version of langgraph.
+        python: an interpreter with pip.
+
+    Raises:
+        ToolError: pip finds no such langgraph, or it does not bring the distribution.
+    """
+    report = run(
+        f"resolve the dependencies of langgraph {langgraph}",
+        pip(python, "install", "--dry-run", "--ignore-installed", "--report", "-")
+        + [f"langgraph=={langgraph}"],
+        env=clean_environ(),
+    )
+    for found in json.loads(report)["install"]:
+        if package_name(found["metadata"]["name"]) == distribution:
+            return str(found["metadata"]["version"])
+    raise ToolError(f"langgraph {langgraph} does not bring {distribution}")
+
+
+def upstream_tests(
+    distribution: str, version: str, python: Path, cache: Path, *, fresh: bool
+) -> Path:
     """A folder with ``tests/`` and ``pyproject.toml`` of upstream's sdist, and nothing else.
 
     Upstream's package is left out: the tests' own folder comes first on the import path, and
     the package must be the installed one.
 
     Args:
-        version: of langgraph.
+        distribution: ``langgraph`` or another one of upstream's.
+        version: of the distribution.
         python: an interpreter with pip.
         cache: folder to keep the sdist and the tests in.
         fresh: download again even if the cache has it.
@@ -102,13 +128,13 @@ def upstream_tests(version: str, python: Path, cache: Path, *, fresh: bool) -> P
         ToolError: the package index has no such sdist, or the sdist has no tests.
     """
     with locked(cache / "sdist"):
-        sdist = cache / "sdist" / f"langgraph-{version}.tar.gz"
+        sdist = cache / "sdist" / f"{distribution}-{version}.tar.gz"
         if fresh or not sdist.is_file():
             with tempfile.TemporaryDirectory(dir=sdist.parent) as name:
                 run(
-                    f"download upstream's sdist of langgraph {version}",
-                    pip(python, "download", "--no-deps", "--no-binary", ":all:", "-d", name)
-                    + [f"langgraph=={version}"],
+                    f"download upstream's sdist of {distribution} {version}",
+                    pip(python, "download", "--no-deps", "--no-binary", distribution, "-d", name)
+                    + [f"{distribution}=={version}"],
                     env=clean_environ(),
                 )
                 files = sorted(Path(name).glob("*.tar.gz"))
@@ -116,7 +142,7 @@ def upstream_tests(version: str, python: Path, cache: Path, *, fresh: bool) -> P
                     raise ToolError(f"pip downloaded {files}, not one .tar.gz")
                 files[0].replace(sdist)
         content = hashlib.sha256(sdist.read_bytes()).hexdigest()[:12]
-        folder = cache / "tests" / f"{version}-{content}"
+        folder = cache / "tests" / f"{distribution}-{version}-{content}"
         if not folder.is_dir():
             folder.parent.mkdir(exist_ok=True)
             unpacked = Path(tempfile.mkdtemp(dir=folder.parent))

@@ -228,17 +228,19 @@ def reruns_table(title: str, result: SuiteResult) -> list[str]:
 
 
 def reasons_table(stats: Mapping[str, Any]) -> list[str]:
-    """The share of graph runs that ran compiled, and why the others did not.
+    """The share of local graph runs that ran compiled, and why the others did not.
+
+    What a `RemoteGraph` has another process run is not counted at all.
 
     Args:
         stats: the content of the file that ``--langgraph-cy-stats`` wrote.
     """
     compiled, stock = stats["compiled"], stats["stock"]
     total = compiled + stock
-    lines = ["graph runs: none was counted"]
+    lines = ["local graph runs: none was counted"]
     if total:
         lines = [
-            f"graph runs: {total:,}, of which {compiled:,} compiled ({compiled / total:.1%}) "
+            f"local graph runs: {total:,}, of which {compiled:,} compiled ({compiled / total:.1%}) "
             f"and {stock:,} on stock's engine"
         ]
     if stats["lost"]:
@@ -252,6 +254,18 @@ def reasons_table(stats: Mapping[str, Any]) -> list[str]:
     if unexplained > 0:
         lines.append(f"{unexplained:>10,}{unexplained / total:>8.1%}  (no reason was recorded)")
     return lines
+
+
+def not_compiled(stats: Mapping[str, Any]) -> list[str]:
+    """Why the counts do not show that every local graph run was compiled; empty when they do."""
+    problems = []
+    if stats["stock"]:
+        problems.append(f"{stats['stock']:,} local graph runs went to stock's engine")
+    if stats["lost"]:
+        problems.append(f"the graph runs of {stats['lost']} worker processes were not counted")
+    if not stats["compiled"] + stats["stock"]:
+        problems.append("not one local graph run was counted")
+    return problems
 
 
 def names_list(title: str, names: Iterable[str]) -> list[str]:

@@ -1,9 +1,11 @@
-"""Judge the engine by upstream's own test suite: ``python tools/upstream_suite.py 1.2.22``.
+"""Judge the engine by upstream's own test suites: ``python tools/upstream_suite.py 1.2.22``.
 
 Gets upstream's tests from the package index, runs them on stock and again with the engine
-installed before collection, and compares test by test. Nothing of upstream's tests is kept in the
-repository. Exit code 0: every test that stock passes, the engine passes too. 1: it does not, or a
-run cannot be trusted. 2: the tool could not do its work (no network, no PostgreSQL, ...).
+installed before collection, and compares test by test. ``--prebuilt`` does that with the tests
+of the langgraph-prebuilt that the version of langgraph brings. Nothing of upstream's tests is kept
+in the repository. Exit code 0: every test that stock passes, the engine passes too. 1: it does
+not, or a run cannot be trusted, or not every local run was compiled where ``--require-compiled``
+asks for that. 2: the tool could not do its work (no network, no PostgreSQL, ...).
 
 Standard library only: this starts before anything is installed.
 """
@@ -30,6 +32,7 @@ from typing import Any
 
 import services
 import suite_environment
+from environment import upstream_version
 from processes import ToolError, run_logged, tail
 from suite_environment import Environment
 from suite_results import (
@@ -38,6 +41,7 @@ from suite_results import (
     counts_table,
     exit_problem,
     names_list,
+    not_compiled,
     read_junit,
     reasons_table,
     reruns_table,
@@ -48,9 +52,57 @@ from suite_results import (
 STOCK_RECIPE = 1
 RERUNS = 2
 MAX_RERUN_TESTS = 20
+PREBUILT = "langgraph-prebuilt"
+# What a suite stands on besides its own distribution.
+SHOWN = ("langgraph", "langgraph-checkpoint", PREBUILT, "langchain-core")
 RERUN_MINUTES = 5.0
 # A test that takes this long gets the stack of every thread written to the log, and goes on.
 STACKS_AFTER_SECONDS = 120
+
+
+@dataclasses.dataclass(frozen=True)
+class Suite:
+    """Upstream's tests of one distribution.
+
+    Args:
+        distribution: whose tests: ``langgraph`` or ``langgraph-prebuilt``.
+        version: of that distribution.
+        langgraph: the version of langgraph that they run with.
+    """
+
+    distribution: str
+    version: str
+    langgraph: str
+
+    @property
+    def name(self) -> str:
+        """A name for files, and for people."""
+        own = f"{self.distribution}-{self.version}"
+        return own if self.distribution == "langgraph" else f"{own}-langgraph-{self.langgraph}"
+
+    @property
+    def pins(self) -> list[str]:
+        """The requirements that put these versions into an environment, besides langgraph's."""
+        if self.distribution == "langgraph":
+            return []
+        return [f"{self.distribution}=={self.version}"]
+
+    @classmethod
+    def of(cls, args: argparse.Namespace, langgraph: str, python: Path) -> Suite:
+        """The suite that the command line asks for, with a version of langgraph.
+
+        Raises:
+            ToolError: that langgraph has no langgraph-prebuilt.
+        """
+        if not args.prebuilt:
+            return cls("langgraph", langgraph, langgraph)
+        if args.env:
+            version = Environment(python).packages.get(PREBUILT)
+            if version is None:
+                raise ToolError(f"{python} has no {PREBUILT}")
+        else:
+            version = suite_environment.version_brought(PREBUILT, langgraph, python)
+        return cls(PREBUILT, version, langgraph)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +129,10 @@ class Recipe:
 
     def environ(self, *, engine: bool) -> dict[str, str]:
         """What differs from this process's cleaned environment."""
-        changes = {"NO_DOCKER": "false" if self.services else "true"}
+        changes = {
+            "NO_DOCKER": "false" if self.services else "true",
+            "LANGGRAPH_TEST_FAST": "false" if self.services else "true",
+        }
         if engine:
             changes["LANGGRAPH_CY_REQUIRE_COMPILED"] = "1"
             if self.site is not None:
@@ -162,17 +217,17 @@ def _pytest(
 
 
 def stock_result(
-    recipe: Recipe, environment: Environment, version: str, folder: Path, cache: Path, fresh: bool
+    recipe: Recipe, environment: Environment, suite: Suite, folder: Path, cache: Path, fresh: bool
 ) -> SuiteResult:
     """Stock's result: the one recorded on this machine, or else a new run.
 
     Raises:
         ToolError: stock's own run broke, so that there is nothing to compare with.
     """
-    identity = [STOCK_RECIPE, version, environment.fingerprint, recipe.tests.name]
+    identity = [STOCK_RECIPE, suite.name, environment.fingerprint, recipe.tests.name]
     identity += [recipe.services, recipe.jobs, recipe.expression]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
-    record = cache / "stock" / f"{version}-{key}.json"
+    record = cache / "stock" / f"{suite.name}-{key}.json"
     if record.is_file() and not fresh:
         return SuiteResult.from_json(json.loads(record.read_text("utf-8")))
     print("running upstream's tests on stock ...", flush=True)
@@ -224,7 +279,10 @@ def judge(args: argparse.Namespace, version: str, cache: Path, work: Path) -> di
         ToolError: the runs could not be made.
     """
     base = interpreter(args.env) if args.env else args.python
-    tests = suite_environment.upstream_tests(version, base, cache, fresh=args.fresh)
+    suite = Suite.of(args, version, base)
+    tests = suite_environment.upstream_tests(
+        suite.distribution, suite.version, base, cache, fresh=args.fresh
+    )
     pyproject = suite_environment.read_toml((tests / "pyproject.toml").read_text("utf-8"))
     needed = suite_environment.test_requirements(pyproject)
     wheel = None if args.stock_only else find_wheel(args, base, work)
@@ -234,9 +292,9 @@ def judge(args: argparse.Namespace, version: str, cache: Path, work: Path) -> di
     else:
         extra = suite_environment.wheel_requirements(wheel) if wheel else ["orjson"]
         environment = suite_environment.make_environment(
-            version, [*needed, *extra], base, cache, fresh=args.fresh
+            version, [*suite.pins, *needed, *extra], base, cache, fresh=args.fresh
         )
-    folder = work / version
+    folder = work / suite.name
     site = None
     if wheel is not None:
         site = folder / "site"
@@ -250,29 +308,38 @@ def judge(args: argparse.Namespace, version: str, cache: Path, work: Path) -> di
         if args.services:
             for line in stack.enter_context(services.running(environment.python)):
                 print(line, flush=True)
-        stock = stock_result(recipe, environment, version, folder / "stock", cache, args.fresh)
+        stock = stock_result(recipe, environment, suite, folder / "stock", cache, args.fresh)
         ours = None if args.stock_only else engine_result(recipe, stock, folder / "engine")
-    return report(recipe, environment, version, folder, stock, ours)
+    return report(
+        recipe, environment, suite, folder, stock, ours, require_compiled=args.require_compiled
+    )
 
 
 def report(
     recipe: Recipe,
     environment: Environment,
-    version: str,
+    suite: Suite,
     folder: Path,
     stock: SuiteResult,
     ours: SuiteResult | None,
+    *,
+    require_compiled: bool = False,
 ) -> dict[str, Any]:
     """Print what the runs came to, and return the same for ``--json``."""
     with_services = "with PostgreSQL and Redis" if recipe.services else "without services"
-    lines = ["", f"langgraph {version}, {environment.title}, {with_services}", ""]
+    packages = {name: environment.packages.get(name, "none") for name in SHOWN}
+    lines = ["", f"tests of {suite.distribution} {suite.version}, {with_services}"]
+    lines += [", ".join(f"{name} {found}" for name, found in packages.items())]
+    lines += [environment.title, ""]
     lines += counts_table(stock, ours)
     if stock.cached:
         lines.append(f"stock's result is the one recorded {stock.cached}; --fresh makes it anew")
     lines += reruns_table("on stock", stock)
     problems: list[str] = []
     outcome: dict[str, Any] = {
-        "version": version,
+        "suite": suite.distribution,
+        "version": suite.version,
+        "packages": packages,
         "environment": environment.title,
         "services": recipe.services,
         "stock": stock.as_json(),
@@ -286,6 +353,8 @@ def report(
         partial = recipe.expression is not None
         stats, problem = read_stats(folder / "engine" / "stats.json", partial=partial)
         problems += [text for text in (ours.problem, problem) if text]
+        if require_compiled and stats is not None:
+            problems += not_compiled(stats)
         outcome.update(
             engine=ours.as_json(), comparison=dataclasses.asdict(difference), engine_stats=stats
         )
@@ -341,7 +410,22 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description="Run upstream's test suite on stock and with the engine, and compare."
     )
     add = parser.add_argument
-    add("versions", nargs="+", metavar="VERSION", help="of langgraph, such as 1.2.22")
+    add(
+        "versions",
+        nargs="*",
+        metavar="VERSION",
+        help="of langgraph, such as 1.2.21 (default: the one that the engine stands in for)",
+    )
+    add(
+        "--prebuilt",
+        action="store_true",
+        help=f"the tests of the {PREBUILT} that this langgraph brings, in place of its own",
+    )
+    add(
+        "--require-compiled",
+        action="store_true",
+        help="fail where a local graph run went to stock's engine",
+    )
     add("--services", action="store_true", help="also the PostgreSQL and Redis variants")
     add(
         "--python",
@@ -378,6 +462,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="end a run of the suite after so long (default: %(default)g)",
     )
     args = parser.parse_args(argv)
+    args.versions = args.versions or [upstream_version()]
     if args.jobs < 1:
         parser.error("--jobs: at least 1")
     if args.wheel is not None:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from langgraph_cy import UPSTREAM_VERSION
+
 # The tools are programs, not a package: they import each other from their own folder.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
@@ -30,12 +32,14 @@ from suite_results import (
     counts_table,
     exit_problem,
     node_id,
+    not_compiled,
     read_junit,
     reasons_table,
     reruns_table,
     to_rerun,
 )
 
+SUITE = upstream_suite.Suite("langgraph", "1.0", "1.0")
 JUNIT = """<?xml version="1.0" encoding="utf-8"?>
 <testsuites><testsuite name="pytest">
 <testcase classname="" name="tests.test_skipped" file="tests/test_skipped.py" time="0.0">
@@ -193,8 +197,24 @@ def test_reasons_table() -> None:
 
 def test_reasons_table_without_runs() -> None:
     none = {"compiled": 0, "stock": 0, "lost": 0, "reasons": {}}
-    assert reasons_table(none) == ["graph runs: none was counted"]
+    assert reasons_table(none) == ["local graph runs: none was counted"]
     assert "2 worker processes" in reasons_table({**none, "lost": 2})[1]
+
+
+@pytest.mark.parametrize(
+    ("compiled", "stock", "lost", "texts"),
+    [
+        (5, 0, 0, []),
+        (5, 1200, 0, ["1,200 local graph runs went to stock"]),
+        (5, 0, 2, ["of 2 worker processes were not counted"]),
+        (5, 1, 2, ["1 local graph runs", "2 worker processes"]),
+        (0, 0, 0, ["not one local graph run was counted"]),
+    ],
+)
+def test_not_compiled(compiled: int, stock: int, lost: int, texts: list[str]) -> None:
+    problems = not_compiled({"compiled": compiled, "stock": stock, "lost": lost})
+    assert len(problems) == len(texts)
+    assert all(text in problem for text, problem in zip(texts, problems, strict=True))
 
 
 # ---- the engine's own counts -------------------------------------------------------------------
@@ -363,15 +383,17 @@ def test_stock_is_run_once_and_then_recalled(
     monkeypatch.setattr(upstream_suite, "run_suite", run_suite)
     environment = suite_environment.Environment(Path(sys.executable))
 
-    def stock(version: str, *, fresh: bool = False) -> SuiteResult:
-        return upstream_suite.stock_result(recipe, environment, version, tmp_path, tmp_path, fresh)
+    def stock(version: str, distribution: str = "langgraph", *, fresh: bool = False) -> SuiteResult:
+        suite = upstream_suite.Suite(distribution, version, "1.0")
+        return upstream_suite.stock_result(recipe, environment, suite, tmp_path, tmp_path, fresh)
 
     assert stock("1.0").cached == ""
     assert stock("1.0").cached != ""
     assert len(runs) == 1
     assert stock("1.0", fresh=True).cached == ""
     assert stock("1.1").cached == ""
-    assert len(runs) == 3
+    assert stock("1.0", upstream_suite.PREBUILT).cached == ""
+    assert len(runs) == 4
 
 
 @pytest.mark.parametrize(
@@ -391,16 +413,20 @@ def test_nothing_to_compare_with_is_an_error(
     monkeypatch.setattr(upstream_suite, "run_suite", lambda *args, **kwargs: result)
     environment = suite_environment.Environment(Path(sys.executable))
     with pytest.raises(ToolError, match=message):
-        upstream_suite.stock_result(recipe, environment, "1.0", tmp_path, tmp_path, False)
+        upstream_suite.stock_result(recipe, environment, SUITE, tmp_path, tmp_path, False)
     assert not (tmp_path / "stock").exists()
 
 
-@pytest.mark.parametrize(("outcome", "problems"), [("passed", 0), ("failed", 1)])
+@pytest.mark.parametrize(
+    ("outcome", "strict", "problems"),
+    [("passed", False, 0), ("failed", False, 1), ("passed", True, 1), ("failed", True, 2)],
+)
 def test_the_report_decides(
     recipe: upstream_suite.Recipe,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     outcome: str,
+    strict: bool,
     problems: int,
 ) -> None:
     stats = {"core_compiled": True, "compiled": 3, "stock": 1, "lost": 0, "reasons": {"async": 1}}
@@ -408,12 +434,17 @@ def test_the_report_decides(
     (tmp_path / "engine/stats.json").write_text(json.dumps(stats))
     environment = suite_environment.Environment(Path(sys.executable))
     stock, ours = suite(**{"t.py::a": "passed"}), suite(**{"t.py::a": outcome})
-    found = upstream_suite.report(recipe, environment, "1.0", tmp_path, stock, ours)
+    found = upstream_suite.report(
+        recipe, environment, SUITE, tmp_path, stock, ours, require_compiled=strict
+    )
     printed = capsys.readouterr().out
     assert len(found["problems"]) == problems
-    assert ("langgraph_cy does not: none" in printed) == (problems == 0)
-    assert ("-p langgraph_cy.pytest_plugin t.py::a" in printed) == (problems == 1)
+    assert ("langgraph_cy does not: none" in printed) == (outcome == "passed")
+    assert ("-p langgraph_cy.pytest_plugin t.py::a" in printed) == (outcome == "failed")
+    assert ("FAILED: 1 local graph runs went to stock's engine" in printed) == strict
     assert "3 compiled (75.0%)" in printed
+    assert f"langgraph {environment.packages['langgraph']}, langgraph-checkpoint " in printed
+    assert found["packages"]["langgraph"] == environment.packages["langgraph"]
 
 
 def test_a_run_that_hangs_is_ended(tmp_path: Path) -> None:
@@ -437,10 +468,41 @@ def test_a_command_that_fails_says_so(tmp_path: Path) -> None:
 def test_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = upstream_suite.arguments(["1.2.22", "1.2.21", "--services", "-k", "a or b"])
     assert (args.versions, args.services, args.expression) == (["1.2.22", "1.2.21"], True, "a or b")
-    for wrong in (["1.0", "--jobs", "0"], ["1.0", "--wheel", str(tmp_path / "no.whl")], []):
+    args = upstream_suite.arguments(["--prebuilt", "--require-compiled"])
+    assert (args.versions, args.prebuilt, args.require_compiled) == ([UPSTREAM_VERSION], True, True)
+    for wrong in (["1.0", "--jobs", "0"], ["1.0", "--wheel", str(tmp_path / "no.whl")]):
         with pytest.raises(SystemExit):
             upstream_suite.arguments(wrong)
     assert "no file" in capsys.readouterr().err
+
+
+def test_which_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The distribution's version is the environment's, or the one that langgraph brings."""
+    args = upstream_suite.arguments(["1.0"])
+    suite = upstream_suite.Suite.of(args, "1.0", Path("python"))
+    assert (suite.name, suite.pins) == ("langgraph-1.0", [])
+
+    def run(what: str, command: list[object], **options: object) -> str:
+        assert "langgraph==1.0" in command
+        found = [{"metadata": {"name": n, "version": v}} for n, v in brought.items()]
+        return json.dumps({"install": found})
+
+    monkeypatch.setattr(suite_environment, "run", run)
+    args = upstream_suite.arguments(["1.0", "--prebuilt"])
+    brought = {"langgraph": "1.0", "langgraph_prebuilt": "0.7"}
+    suite = upstream_suite.Suite.of(args, "1.0", Path("python"))
+    assert (suite.distribution, suite.version) == ("langgraph-prebuilt", "0.7")
+    assert suite.name == "langgraph-prebuilt-0.7-langgraph-1.0"
+    assert suite.pins == ["langgraph-prebuilt==0.7"]
+    brought = {"langgraph": "1.0"}
+    with pytest.raises(ToolError, match=r"langgraph 1\.0 does not bring langgraph-prebuilt"):
+        upstream_suite.Suite.of(args, "1.0", Path("python"))
+    monkeypatch.undo()
+
+    args = upstream_suite.arguments(["1.0", "--prebuilt", "--env", str(tmp_path)])
+    suite = upstream_suite.Suite.of(args, "1.0", Path(sys.executable))
+    have = suite_environment.Environment(Path(sys.executable)).packages["langgraph-prebuilt"]
+    assert suite.version == have
 
 
 def test_a_tool_error_ends_with_code_2(
