@@ -1,14 +1,15 @@
-"""`tools/bench`: times of stock and compiled, their ratio, and the target for it."""
+"""`tools/bench`: times of stock and compiled, their ratio, and what it should be at least."""
 
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 
 from bench import tables
 from bench.registry import Workload
-from bench.runner import RefusedError, Result, measure
+from bench.runner import FEWEST_ROUNDS, RefusedError, Result, measure
 from bench.workloads import CURVES, WORKLOADS
 
 
@@ -25,15 +26,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{workload.name:<16}{workload.about}")
         return 0
 
-    by_workload = [(workload, list(_results(workload, options))) for workload in chosen.values()]
-    # A curve with a point missing would show something that was not measured.
-    whole = [(w, results) for w, results in by_workload if len(results) == len(_sizes(w, options))]
-    results = [result for _, found in by_workload for result in found]
+    measured = [(workload, _results(workload, options)) for workload in chosen.values()]
+    found = [(workload, results) for workload, results in measured if results]
+    results = [result for _, of_one in found for result in of_one]
     if options.curves:
-        for workload, found in whole:
-            print(f"{tables.curve(workload, found, options.markdown)}\n")
-        if whole:
-            _plot(whole, options.plot)
+        for workload, of_one in found:
+            print(f"{tables.curve(workload, of_one, options.markdown)}\n")
+        if found:
+            _plot(found, options.plot)
     elif results:
         print(f"{tables.ratios(results, options.markdown)}\n")
     environment = tables.environment()
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "results": [result.as_json() for result in results],
         }
         options.json.write_text(json.dumps(record, indent=2) + "\n")
-    return 0 if len(whole) == len(by_workload) else 1
+    return 0 if len(found) == len(measured) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,6 +54,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=_positive, default=7, help="samples a side (default 7)")
     parser.add_argument(
         "--sample", type=float, default=0.1, help="seconds one sample lasts at least (default 0.1)"
+    )
+    parser.add_argument(
+        "--budget",
+        type=float,
+        default=20,
+        metavar="SECONDS",
+        help="rounds of one workload that would last longer are left out, down to "
+        f"{FEWEST_ROUNDS} (default 20)",
     )
     parser.add_argument("--tiny", action="store_true", help="smallest sizes, to check outputs")
     parser.add_argument("--list", action="store_true", help="name the workloads and stop")
@@ -81,18 +89,21 @@ def _sizes(workload: Workload, options: argparse.Namespace) -> tuple[int, ...]:
     return (workload.tiny,) if options.tiny else workload.sizes
 
 
-def _results(workload: Workload, options: argparse.Namespace) -> Iterator[Result]:
+def _results(workload: Workload, options: argparse.Namespace) -> list[Result]:
     """Measure the workload at its sizes, saying on stderr what came of it."""
-    for size in _sizes(workload, options):
-        label = f"{workload.name} {size:,}"
-        try:
-            result = measure(workload, size, options.rounds, options.sample)
-        except RefusedError as refused:
-            print(f"{label}: REFUSED: {refused}", file=sys.stderr)
-        else:
-            runs = f"all {result.compiled_runs:,} timed runs compiled"
-            print(f"{label}: outputs equal, {runs}", file=sys.stderr, flush=True)
-            yield result
+    start = monotonic()
+    sizes = _sizes(workload, options)
+    try:
+        results = measure(workload, sizes, options.rounds, options.sample, options.budget)
+    except RefusedError as refused:
+        print(f"{workload.name}: REFUSED: {refused}", file=sys.stderr)
+        return []
+    print(f"{workload.name}: outputs equal, {monotonic() - start:.1f} s", file=sys.stderr)
+    for result in results:
+        rounds, runs = len(result.ratios), f"{result.timed_runs:,} timed runs"
+        text = f"  {result.size:,}: {rounds} rounds, {runs}, each {result.counts}"
+        print(text, file=sys.stderr, flush=True)
+    return results
 
 
 def _plot(curves: list[tuple[Workload, list[Result]]], path: Path) -> None:

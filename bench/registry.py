@@ -19,7 +19,10 @@ class Case:
             function is awaited on an event loop that lasts as long as the measurement.
         expect: what `run` must return.
         units: how many units (steps, tasks, ...) one run has; times are divided by it.
-        floor: the same work without an engine, timed beside the two where given.
+        floor: the same work without an engine, timed beside the two where given. It may be a
+            coroutine function too.
+        shorter: a run of the same graph with fewer units. Its time is taken off, which leaves
+            the cost of the units that it lacks, without that of starting and ending a run.
     """
 
     graph: Graph
@@ -27,6 +30,7 @@ class Case:
     expect: Any
     units: int
     floor: Callable[[], Any] | None = None
+    shorter: "Case | None" = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class Workload:
         make: from a size to a case; each call makes a graph of its own.
         sizes: the sizes that are timed: one, or for a curve several.
         tiny: a size for checking outputs only.
-        target: the least ratio of stock's time to the compiled engine's that is aimed at.
+        at_least: the ratio of stock's time to the compiled engine's that is aimed at.
+        within: how many times the floor the compiled engine may take, where there is an aim.
         axis: for a curve, what its sizes count.
     """
 
@@ -50,7 +55,8 @@ class Workload:
     make: Callable[[int], Case]
     sizes: tuple[int, ...]
     tiny: int
-    target: float | None
+    at_least: float | None
+    within: float | None
     axis: str | None
 
 
@@ -61,14 +67,19 @@ Maker = Callable[[int], Case]
 
 
 def workload(
-    unit: str, *sizes: int, tiny: int, target: float | None = None, axis: str | None = None
+    unit: str,
+    *sizes: int,
+    tiny: int,
+    at_least: float | None = None,
+    within: float | None = None,
+    axis: str | None = None,
 ) -> Callable[[Maker], Maker]:
     """Register the decorated function by its name: as a curve where it has an axis."""
 
     def register(make: Maker) -> Maker:
         name, about = make.__name__, (make.__doc__ or "").strip()
         registry = CURVES if axis else WORKLOADS
-        registry[name] = Workload(name, about, unit, make, sizes, tiny, target, axis)
+        registry[name] = Workload(name, about, unit, make, sizes, tiny, at_least, within, axis)
         return make
 
     return register
