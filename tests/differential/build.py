@@ -5,6 +5,7 @@ so that one description behaves the same on every engine and with any timing of 
 """
 
 import functools
+import inspect
 import operator
 import re
 import threading
@@ -26,7 +27,7 @@ from langgraph.channels import (
 from langgraph.channels.base import BaseChannel
 from langgraph.channels.delta import DeltaChannel
 from langgraph.config import get_config, get_store, get_stream_writer
-from langgraph.errors import EmptyChannelError
+from langgraph.errors import EmptyChannelError, NodeError
 from langgraph.func import task
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
@@ -34,13 +35,23 @@ from langgraph.managed import IsLastStep, RemainingSteps
 from langgraph.pregel import NodeBuilder, Pregel
 from langgraph.pregel._write import ChannelWriteEntry
 from langgraph.store.memory import InMemoryStore
-from langgraph.types import Command, Interrupt, Overwrite, RetryPolicy, Send, interrupt
+from langgraph.types import (
+    CachePolicy,
+    Command,
+    Interrupt,
+    Overwrite,
+    RetryPolicy,
+    Send,
+    interrupt,
+)
 from pydantic import BaseModel, create_model
 from typing_extensions import TypedDict
 
+from .acts import ACTS
 from .description import Act, Actor, Branch, Graph, Key, Machine, Node, Retry, To
 
 MAX_CALLS = 80
+MAX_TEXT = 20_000  # of a call: lists that nodes give back grow with every superstep
 _ID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
 _HASH = re.compile(r"\b[0-9a-f]{32}\b")
@@ -283,7 +294,7 @@ class Recorder:
     def call(self, *facts: Any) -> None:
         with self.lock:
             self.calls.append(facts)
-            if len(self.calls) > MAX_CALLS:
+            if len(self.calls) > MAX_CALLS or len(repr(facts)) > MAX_TEXT:
                 raise TooLarge
 
     def attempt(self, key: Any) -> int:
@@ -378,8 +389,9 @@ def perform(act: Act, name: str, state: Any, kinds: dict[str, str], made: "Made"
         return update
     if act.kind == "echo":
         return state
-    assert act.kind == "graph", act.kind
-    return {**update, "a": value_for(kinds["a"], len(made.inner.invoke({"a": 1})))}
+    if act.kind == "graph":
+        return {**update, "a": value_for(kinds["a"], len(made.inner.invoke({"a": 1})))}
+    return ACTS[act.kind](update, functools.partial(value_for, kinds["a"]), made)
 
 
 def make_function(name: str, inject: str, act: Any, recorder: Recorder) -> Any:
@@ -468,7 +480,8 @@ def shaped(function: Any, form: str) -> Any:
     assert form == "coroutine", form
 
     async def node(state):
-        return function(state)
+        answer = function(state)
+        return await answer if inspect.isawaitable(answer) else answer
 
     return node
 
@@ -497,17 +510,27 @@ def policies(retries: tuple[Retry, ...]) -> list[RetryPolicy]:
 class Made:
     """A graph made of a description, with the record of what its nodes see."""
 
-    def __init__(self, description: Graph | Machine, engine: Any = None) -> None:
+    def __init__(
+        self, description: Graph | Machine, engine: Any = None, **compiled_with: Any
+    ) -> None:
         self.recorder = Recorder()
         self.engine = engine or (lambda graph: graph)
         self.inner: Any = None
+        self.asking: Any = None
         self.managed: frozenset[str] = frozenset()
+        self.kinds: dict[str, str] = {}
+        # what the acts of sessions need, see `acts`
+        self.wait: Any = None
+        self.control: Any = None
+        self.anonymous = True
         if isinstance(description, Machine):
             self.graph = self.engine(self.machine(description))
         else:
+            self.kinds = {k.name: k.kind for k in description.keys}
             self.managed = frozenset(k.name for k in description.keys if k.kind in MANAGED)
             self.inner = self.engine(self.inner_graph())
-            self.graph = self.engine(self.state_graph(description))
+            self.asking = self.engine(self.asking_graph(description.checkpointer))
+            self.graph = self.engine(self.state_graph(description, **compiled_with))
 
     def inner_graph(self) -> Any:
         """What nodes with the act "graph" call."""
@@ -516,7 +539,25 @@ class Made:
         inner.add_edge(START, "inner")
         return inner.compile()
 
-    def state_graph(self, graph: Graph) -> Any:
+    def asking_graph(self, checkpointer: bool | None) -> Any:
+        """A graph for nodes to call which interrupts."""
+
+        def ask(state: Any) -> Any:
+            self.recorder.call("inner asks", plain(state))
+            answer = interrupt("inner asks")
+            return {"a": answer if isinstance(answer, int) else 1}
+
+        inner = StateGraph(TypedDict("Asking", {"a": Annotated[int, operator.add]}))
+        inner.add_node("ask", ask).add_edge(START, "ask")
+        return inner.compile(checkpointer=checkpointer)
+
+    def state_graph(self, graph: Graph, **compiled_with: Any) -> Any:
+        """The compiled graph.
+
+        Args:
+            compiled_with: further arguments of `compile`.
+        """
+
         def part(names: tuple[str, ...] | None, title: str) -> Any:
             return None if names is None else schema_of(graph, names, title)
 
@@ -531,7 +572,7 @@ class Made:
         )
         for node in graph.nodes:
             if node.sub is not None:
-                inner = self.state_graph(node.sub)
+                inner = self.state_graph(node.sub, checkpointer=node.sub.checkpointer)
                 action = self.engine(inner) if node.sub.accelerated else inner
             else:
                 action = self.node(node, graph.keys)
@@ -542,12 +583,21 @@ class Made:
                 metadata={"made": node.name} if node.metadata else None,
                 input_schema=part(node.input_keys, "NodeInput"),
                 retry_policy=policies(node.retry) or None,
+                cache_policy=CachePolicy() if node.cached else None,
+                error_handler=self.handler(node, graph.keys) if node.handler else None,
             )
         for source, target in graph.edges:
             builder.add_edge(list(source) if isinstance(source, tuple) else source, target)
         for number, branch in enumerate(graph.branches):
             self.branch(builder, branch, f"path{number}", part)
-        made = builder.compile(store=InMemoryStore() if graph.store else None)
+        made = builder.compile(
+            **{
+                "store": InMemoryStore() if graph.store else None,
+                "interrupt_before": list(graph.interrupt_before) or None,
+                "interrupt_after": list(graph.interrupt_after) or None,
+                **compiled_with,
+            }
+        )
         if graph.bound:
             made = made.with_config(tags=["bound"], metadata={"bound": 1})
         return made
@@ -560,6 +610,15 @@ class Made:
             return perform(chosen, node.name, state, kinds, self)
 
         return shaped(make_function(node.name, node.inject, act, self.recorder), node.form)
+
+    def handler(self, node: Node, keys: tuple[Key, ...]) -> Any:
+        kinds = {key.name: key.kind for key in keys}
+
+        def handle(state: Any, error: NodeError) -> Any:
+            self.recorder.call(f"{node.name} failed", plain(state), error.node, plain(error.error))
+            return perform(node.handler, f"{node.name} handler", state, kinds, self)
+
+        return handle
 
     def branch(self, builder: Any, branch: Branch, name: str, part: Any) -> None:
         def answer(state: Any) -> Any:

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
+from langgraph.cache.memory import InMemoryCache
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import Send, interrupt
+from langgraph.types import CachePolicy, Send, interrupt
 from typing_extensions import TypedDict
 
 from ..engines import both
@@ -398,6 +400,36 @@ def test_stream_consumed_on_several_threads() -> None:
         chunks.extend(stream)
 
     both(scenario)
+
+
+def test_writes_from_a_cache() -> None:
+    """The in-memory cache gives each write back as a list, not as the tuple that it was given."""
+
+    class Noting(InMemorySaver):
+        def put_writes(self, config: Any, writes: Any, task_id: str, task_path: str = "") -> None:
+            noted.append((type(writes).__name__, list(writes), task_path))
+            super().put_writes(config, writes, task_id, task_path)
+
+    noted: list[Any] = []
+
+    def scenario(chunks: list[Any]) -> Any:
+        noted.clear()
+        policy = CachePolicy()
+        graph = StateGraph(Collecting)
+        graph.add_node("one", lambda state: {"found": [1]}, cache_policy=policy)
+        graph.add_node("two", lambda state: {"found": [2]}, cache_policy=policy)
+        graph.add_node("three", lambda state: {"found": [3]}, cache_policy=policy)
+        graph.add_edge(START, "one").add_edge("one", "two").add_edge("one", "three")
+        compiled = graph.compile(cache=InMemoryCache(), checkpointer=Noting())
+        results = []
+        for thread in ("first", "second"):
+            config = {"configurable": {"thread_id": thread}}
+            results.append(compiled.invoke({"found": [0]}, config))
+        return results, sorted(noted, key=repr)
+
+    outcome = both(scenario)
+    assert outcome.result[0] == [{"found": [0, 1, 3, 2]}] * 2  # by name
+    assert any(type(write) is list for _, writes, _ in outcome.result[1] for write in writes)
 
 
 def test_generator_as_node() -> None:
