@@ -21,6 +21,8 @@ import langgraph_cy
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 ENGINES = re.compile(r"[\\/](langgraph|langgraph_cy)[\\/][^.]*\.py$")
 ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\+00:00")
+DIGEST = re.compile(r"\b[0-9a-f]{32}\b")
 
 
 class State(TypedDict):
@@ -92,6 +94,11 @@ class Outcome:
 def mask(text: str) -> str:
     """Text without what differs from one run to the next."""
     return ADDRESS.sub("<address>", UUID.sub("<id>", text))
+
+
+def shown(value: Any) -> str:
+    """A value as text, without ids and times, which no two runs share."""
+    return DIGEST.sub("<digest>", TIME.sub("<time>", mask(repr(value))))
 
 
 def frame_of(frame: traceback.FrameSummary) -> tuple[str, str, int | None]:

@@ -1,12 +1,14 @@
 """What README.md, CHANGELOG.md and docs/ say: Python that runs, links and tables that hold."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 import langgraph_cy
+from langgraph_cy import fingerprints
 
 from .engines import python
 
@@ -86,14 +88,16 @@ def reasons_in_source() -> set[str]:
     """Every reason for stock's engine: returned, or counted, by a function that decides on it."""
     found: set[str] = set()
     deciding = {
-        "seam.py": {"_check_upstream", "replaced"},
+        "_core.py": set[str](),
+        "seam.py": {"replaced"},
         "pregel.py": {"_open"},
+        "runs.py": {"open_run", "_open_plain"},
     }
     for name, functions in deciding.items():
         tree = ast.parse((ROOT / "langgraph_cy" / name).read_text(encoding="utf-8"))
         for node in ast.walk(tree):
-            if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "_NEVER":
-                found |= texts(node.value) if node.value else set()
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "NEVER":
+                found |= texts(node.value)
             elif isinstance(node, ast.Call) and ast.unparse(node.func) == "count_stock":
                 found |= texts(node.args[0])
             elif isinstance(node, ast.FunctionDef) and (
@@ -117,6 +121,10 @@ def test_table_of_reasons_is_that_of_the_source() -> None:
 def test_version_and_upstream_version_are_those_of_the_package() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"## [{langgraph_cy.__version__}] - " in changelog
-    for name in ("README.md", "docs/compatibility.md"):
+    known = set(json.loads(fingerprints.DATA.read_bytes())["versions"])
+    for name, versions in [
+        ("README.md", {langgraph_cy.UPSTREAM_VERSION}),
+        ("docs/compatibility.md", known),
+    ]:
         found = re.findall(r"\b1\.2\.\d+\b", (ROOT / name).read_text(encoding="utf-8"))
-        assert set(found) == {langgraph_cy.UPSTREAM_VERSION}
+        assert set(found) == versions
