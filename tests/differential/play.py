@@ -1,17 +1,20 @@
 """Playing a session on one engine, and the transcript of all that shows."""
 
 import asyncio
+import copy
 import inspect
 import io
 import logging
 import random
 import traceback
 import warnings
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from langgraph.cache.memory import InMemoryCache
+from langgraph.channels import NamedBarrierValue, Topic
+from langgraph.channels.named_barrier_value import NamedBarrierValueAfterFinish
 from langgraph.runtime import RunControl
 from langgraph.store.memory import InMemoryStore
 from langgraph.types import Command
@@ -31,6 +34,7 @@ TURNS = 50  # of the event loop
 PAUSES = 4  # between them, for functions that it runs on threads
 PAUSE = 0.003  # seconds
 Aspects = dict[str, list[str]]
+ALIASING: Any = (Topic, NamedBarrierValue, NamedBarrierValueAfterFinish)
 Engine = Callable[[Any], Any]
 
 
@@ -350,9 +354,54 @@ class Player:
         return await task
 
 
+class Unplayable(Exception):
+    """A session whose graph can't be built: there is nothing to compare."""
+
+
 def play(session: Session, engine: Engine | None, loop: Any) -> list[Aspects]:
     """The transcript of a session on an engine; None is stock's."""
     return Player(session, engine, loop).play()
+
+
+def copying(method: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A channel's `checkpoint` that does not give the channel's own container away."""
+
+    def checkpoint(channel: Any) -> Any:
+        value = method(channel)
+        return (*map(copy.copy, value),) if isinstance(value, tuple) else copy.copy(value)
+
+    return checkpoint
+
+
+@contextmanager
+def repaired() -> Iterator[None]:
+    """Stock without a fault of its own, which compiled runs do not share.
+
+    Its `Topic` and `NamedBarrierValue` put the live container into the checkpoint, so that an
+    asynchronous run may store what the channel has become since.
+    """
+    originals = [(each, each.checkpoint) for each in ALIASING]
+    for each, method in originals:
+        each.checkpoint = copying(method)
+    try:
+        yield
+    finally:
+        for each, method in originals:
+            each.checkpoint = method
+
+
+def play_stock(session: Session, loop: Any) -> list[Aspects]:
+    """The transcript of a session on stock.
+
+    Raises:
+        Unplayable: stock refuses the graph when it is built.
+    """
+    with repaired():
+        try:
+            player = Player(session, None, loop)
+        except Exception as error:
+            raise Unplayable from error
+        return player.play()
 
 
 def play_compiled(session: Session, loop: Any) -> list[Aspects]:
