@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from langgraph_cy import upstream as up
+from langgraph_cy.core.ids import hashed_id
 from langgraph_cy.core.settings import RunSettings, plain_settings
 from langgraph_cy.lifecycle import Lifecycle
 
@@ -333,15 +334,14 @@ class RunContext(RunSettings):
 
     def task_id(self, task: Any) -> str:
         """The id upstream would give the task."""
-        place = (up.PULL, *task.triggers) if task.index < 0 else (up.PUSH, str(task.index))
-        hashed = up._uuid5_str if task.head.old else up._xxhash_str
-        return hashed(
-            unhexlify(task.head.id(task.step - 1).replace("-", "")),
-            self._namespace(task.name),
-            str(task.step),
-            task.name,
-            *place,
-        )
+        name = task.name
+        place = "".join(task.triggers) if task.index < 0 else str(task.index)
+        kind = up.PULL if task.index < 0 else up.PUSH
+        parts = f"{self._namespace(name)}{task.step}{name}{kind}{place}"
+        checkpoint = task.head.id(task.step - 1)
+        if task.head.old:
+            return up._uuid5_str(unhexlify(checkpoint.replace("-", "")), parts)
+        return hashed_id(checkpoint, parts)
 
     def task_namespace(self, task: Any) -> str:
         """The checkpoint namespace of the task."""

@@ -15,7 +15,7 @@ from langgraph_cy import upstream as up
 from langgraph_cy.core import history, superstep, tasks
 from langgraph_cy.core import plan as plans
 from langgraph_cy.drivers import awaited, sync
-from langgraph_cy.drivers.saving import AwaitedSaves, ThreadSaves
+from langgraph_cy.drivers.saving import saves_for
 from langgraph_cy.presenting import Presenter
 from langgraph_cy.run_context import NodeContext, RunContext
 from langgraph_cy.stats import count_compiled
@@ -85,9 +85,10 @@ class Opened:
             )
         saver, cache, durability = context.saver, context.cache, settings["durability"]
         above = context.callable_config[up.CONF].get(up.CONFIG_KEY_STREAM)
+        waits = saver is not None and durability == "sync"
         saves: Any = None
         if saver is not None or cache is not None:
-            saves = AwaitedSaves(saver) if asynchronous else ThreadSaves(saver)
+            saves = saves_for(saver, asynchronous=asynchronous, waits=waits)
         make: Any = superstep.Run
         options = settings["options"]
         if saver is not None or isinstance(self.input, up.Command):
@@ -116,7 +117,7 @@ class Opened:
             saves=saves,
             cache=cache,
             step_timeout=graph.step_timeout,
-            sync_saves=saver is not None and durability == "sync",
+            sync_saves=waits,
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from langgraph_cy.notes import add_note
+
 
 def _parts(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     """What a container holds, each with its path."""
@@ -56,29 +58,41 @@ def _values(method: str, arguments: Any) -> Iterator[tuple[str, Any]]:
         yield from arguments[1]
 
 
+def _place(method: str, arguments: Any) -> tuple[str, str] | None:
+    """What was about to be stored, and the thread that it belongs to."""
+    try:
+        config, _, third = arguments[:3]
+        thread = f"thread {config['configurable']['thread_id']!r}"
+        if method in ("put", "aput"):
+            return f"the checkpoint of step {third.get('step')}", thread
+        return f"writes of task {third!r}", thread
+    except Exception:  # a saver's own idea of a config
+        return None
+
+
 def explained(error: Exception, saver: Any, method: str, arguments: Any) -> Exception:
-    """The error of a saver's method, with a note on the value that could not be stored.
+    """The error of a saver's method, with notes on what could not be stored.
 
     Args:
         error: what the method has raised.
         method: its name; arguments: what it was called with.
 
     Returns:
-        The same error. Where nothing among the arguments is to blame it gets no note.
+        The same error.
     """
     serde = getattr(saver, "serde", None)
-    if serde is None:
-        return error
-    for channel, value in _values(method, arguments):
+    for channel, value in () if serde is None else _values(method, arguments):
         if not _stores(serde, value):
             path, part = culprit(serde, value, str(channel))
-            note = (
+            add_note(
+                error,
                 f"The value in channel {channel!r} can't be stored: {path} is "
-                f"of type {type(part).__module__}.{type(part).__qualname__}"
+                f"of type {type(part).__module__}.{type(part).__qualname__}",
             )
-            if hasattr(error, "add_note"):
-                error.add_note(note)
-            else:  # before Python 3.11
-                error.args = (f"{error.args[0] if error.args else ''}\n{note}", *error.args[1:])
             break
+    if hasattr(error, "add_note"):  # else it would change the text of a saver's own error
+        place = _place(method, arguments)
+        said = "\n".join(getattr(error, "__notes__", ()))
+        if place is not None and place[1] not in said:
+            error.add_note(f"Raised while storing {place[0]} of {place[1]}")
     return error

@@ -95,7 +95,7 @@ from langgraph.channels.named_barrier_value import (
 from langgraph.channels.topic import Topic
 from langgraph.channels.untracked_value import UntrackedValue
 from langgraph.checkpoint.base import WRITES_IDX_MAP, BaseCheckpointSaver, CheckpointTuple
-from langgraph.checkpoint.base.id import uuid6
+from langgraph.checkpoint.base import id as checkpoint_ids
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from langgraph.constants import END, START, TAG_HIDDEN
 from langgraph.errors import (
@@ -129,7 +129,6 @@ from langgraph.pregel._algo import (
     PregelTaskWrites,
     _scratchpad,
     _uuid5_str,
-    _xxhash_str,
     increment,
     local_read,
     prepare_node_error_handler_task,
@@ -143,7 +142,6 @@ from langgraph.pregel._checkpoint import (
     _require_saver_for_history,
     acheckpoint_superseded,
     checkpoint_superseded,
-    copy_checkpoint,
     create_checkpoint,
     delta_channels_to_snapshot,
     empty_checkpoint,
@@ -170,7 +168,7 @@ from langgraph.pregel._retry import logger as retry_logger
 from langgraph.pregel._runner import PregelRunner
 from langgraph.pregel._task_status import CONTROL_WRITES, read_task_statuses
 from langgraph.pregel._tools import StreamToolCallHandler
-from langgraph.pregel._utils import get_new_channel_versions, is_xxh3_128_hexdigest
+from langgraph.pregel._utils import is_xxh3_128_hexdigest
 from langgraph.pregel._validate import validate_keys
 from langgraph.pregel._write import (
     PASSTHROUGH,

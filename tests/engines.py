@@ -108,6 +108,12 @@ def frame_of(frame: traceback.FrameSummary) -> tuple[str, str, int | None]:
     return (frame.filename, frame.name, frame.lineno)
 
 
+def notes_of(error: BaseException) -> list[str]:
+    """An error's notes, but for the one that only the compiled engine adds to a saver's."""
+    notes = getattr(error, "__notes__", ())
+    return [note for note in notes if not note.startswith("Raised while storing ")]
+
+
 def outcome_of(call: Callable[[list[Any]], Any]) -> Outcome:
     """Call a function and take down what happens.
 
@@ -120,7 +126,7 @@ def outcome_of(call: Callable[[list[Any]], Any]) -> Outcome:
     except BaseException as error:
         outcome.kind = type(error)
         outcome.text = mask(str(error))
-        outcome.notes = [mask(note) for note in getattr(error, "__notes__", ())]
+        outcome.notes = [mask(note) for note in notes_of(error)]
         outcome.last_frame = frame_of(traceback.extract_tb(error.__traceback__)[-1])
         if error.__cause__ is not None:
             outcome.cause = (type(error.__cause__), mask(str(error.__cause__)))

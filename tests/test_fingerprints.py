@@ -324,12 +324,12 @@ def rename_private(upstream: Path) -> None:
     """As upstream does from one release to the next: the name is gone wherever it was."""
     for file in upstream.rglob("*.py"):
         text = file.read_text(encoding="utf-8")
-        file.write_text(text.replace("_xxhash_str", "_hash_of"), encoding="utf-8")
+        file.write_text(text.replace("_uuid5_str", "_hash_of"), encoding="utf-8")
 
 
 @pytest.mark.parametrize(
     ("any_upstream", "said"),
-    [("0", "with another langgraph.pregel."), ("1", "cannot import name '_xxhash_str'")],
+    [("0", "with another langgraph.pregel."), ("1", "cannot import name '_uuid5_str'")],
 )
 def test_a_private_name_that_is_gone(upstream: Path, any_upstream: str, said: str) -> None:
     renumber(upstream, "1.2.99")

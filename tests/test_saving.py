@@ -10,7 +10,8 @@ from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_cy.drivers import saving
-from langgraph_cy.drivers.saving import BACKLOG, AwaitedSaves, ThreadSaves, stores_in_memory
+from langgraph_cy.drivers.savers import stores_at_once
+from langgraph_cy.drivers.saving import BACKLOG, AwaitedSaves, ThreadSaves, saves_for
 
 CONFIG: Any = {"configurable": {"thread_id": "1", "checkpoint_ns": "", "checkpoint_id": "0"}}
 
@@ -64,6 +65,11 @@ class Saver(InMemorySaver):
         if task_id in self.gates:
             await self.gates[task_id].wait()
         self.finish(task_id)
+
+
+def prompt(saver: Any) -> Any:
+    """What a synchronous run that waits for nothing stores with."""
+    return saves_for(saver, asynchronous=False, waits=False)
 
 
 def put(saves: Any, name: str) -> None:
@@ -278,14 +284,14 @@ class Own(InMemorySaver):
 
 
 def test_only_upstreams_own_in_memory_saver_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert stores_in_memory(InMemorySaver())
-    assert not stores_in_memory(Own())
-    assert not stores_in_memory(None)
+    assert stores_at_once(InMemorySaver())
+    assert not stores_at_once(Own())
+    assert not stores_at_once(None)
     wrapped = InMemorySaver()
     wrapped.put = wrapped.put  # type: ignore[method-assign]
-    assert not stores_in_memory(wrapped)
+    assert not stores_at_once(wrapped)
     monkeypatch.setattr(InMemorySaver, "put_writes", lambda *args: None)
-    assert not stores_in_memory(InMemorySaver())
+    assert not stores_at_once(InMemorySaver())
 
 
 def noting_threads(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
@@ -305,12 +311,11 @@ def noting_threads(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_it_is_written_to_at_once(kind: Any, inline: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     started = noting_threads(monkeypatch)
     saver = kind()
-    saves = ThreadSaves(saver)
+    saves = prompt(saver)
     put_writes(saves, "task")
     put(saves, "checkpoint")
     if inline:
         assert saver.storage["1"][""].keys() == {"checkpoint"}
-        assert saves.last.done()
     assert bool(started) is not inline
     saves.finish(True)
     assert saver.storage["1"][""].keys() == {"checkpoint"}
@@ -337,7 +342,7 @@ def unstorable(saves: Any) -> None:
 
 def test_after_a_failure_in_memory_nothing_is_stored() -> None:
     saver = InMemorySaver()
-    saves = ThreadSaves(saver)
+    saves = prompt(saver)
     put(saves, "1")
     unstorable(saves)
     put(saves, "3")

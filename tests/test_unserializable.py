@@ -92,6 +92,8 @@ def text(error: BaseException) -> str:
     """An error with its notes, which before Python 3.11 are a part of its text."""
     return "\n".join([str(error), *getattr(error, "__notes__", ())])
 
+CONFIG: Any = {"configurable": {"thread_id": "a", "checkpoint_ns": ""}}
+
 
 def checkpoint(**values: Any) -> Any:
     return {**empty_checkpoint(), "channel_values": values}
@@ -132,3 +134,18 @@ def test_only_the_first_of_several_channels_is_named() -> None:
 def test_no_note_where_there_is_nothing_to_say(saver: Any, method: str, arguments: Any) -> None:
     error = explained(OSError("disk full"), saver, method, arguments)
     assert text(error) == "disk full"
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "place"),
+    [
+        ("put", (CONFIG, checkpoint(n=1), {"step": 3}, {}), "the checkpoint of step 3"),
+        ("aput_writes", (CONFIG, [("n", 1)], "task", "path"), "writes of task 'task'"),
+    ],
+)
+def test_the_thread_is_named(method: str, arguments: Any, place: str) -> None:
+    error = explained(OSError("disk full"), Saver(), method, arguments)
+    error = explained(error, Saver(), method, arguments)  # once is enough
+    note = f"Raised while storing {place} of thread 'a'"
+    # before Python 3.11 the text of a saver's own error stays as it is
+    assert text(error) == (f"disk full\n{note}" if hasattr(error, "add_note") else "disk full")

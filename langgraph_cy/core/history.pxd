@@ -4,6 +4,7 @@ from langgraph_cy.core.superstep cimport Run
 
 cdef class SavedRun(Run):
     cdef readonly object saver               # None: checkpoints are made, but not kept
+    cdef object numbering                    # makes the versions of channels
     cdef readonly object saves               # where checkpoints and writes go; see `saving`
     cdef readonly object durability
     cdef readonly bint addressed             # the caller names the checkpoint to start from

@@ -6,15 +6,16 @@ stored goes to `saves`, whose two methods take the arguments of a saver's.
 """
 
 from collections import defaultdict, deque
-from datetime import datetime, timezone
 from uuid import UUID, uuid5
 
 from langgraph_cy import upstream as up
 from langgraph_cy.core.delta_history cimport DeltaHistory
+from langgraph_cy.core.ids cimport checkpoint_id as new_id, timestamp
 from langgraph_cy.core.planner cimport prepare_next_tasks
 from langgraph_cy.core.superstep cimport Mode, Run, Status, map_input
 from langgraph_cy.core.tasks cimport Task, known_head
 from langgraph_cy.core.writes cimport InputWrites, apply_writes
+from langgraph_cy.core.ids import numbering
 from langgraph_cy.core.writes import path_string
 
 cdef object Command = up.Command
@@ -62,6 +63,7 @@ cdef class SavedRun(Run):
         Run.__init__(self, plan, context, output_keys, 1, **options)
         self.stop = recursion_limit  # until the checkpoint to start from is known
         self.saver = saver
+        self.numbering = numbering(saver)
         self.saves = saves
         self.durability = durability
         self.exits_late = durability == "exit"
@@ -166,7 +168,7 @@ cdef class SavedRun(Run):
         self.state.keep_history(
             checkpoint["channel_versions"],
             checkpoint["versions_seen"],
-            up.increment if self.saver is None else self.saver.get_next_version,
+            self.numbering,
         )
         return 0
 
@@ -661,7 +663,6 @@ cdef class SavedRun(Run):
                 stored_versions=self.stored_versions,
                 trigger_to_nodes=self.context.graph.trigger_to_nodes,
             )
-        timestamp = datetime.now(timezone.utc).isoformat()
         values = self.checkpoint["channel_values"]
         versions = self.checkpoint["channel_versions"]
         if full:
@@ -675,8 +676,8 @@ cdef class SavedRun(Run):
                         values[name] = value
         return {
             "v": LATEST_VERSION,
-            "ts": timestamp,
-            "id": id or str(up.uuid6(clock_seq=self.step)),
+            "ts": timestamp(),
+            "id": id or new_id(self.step),
             "channel_values": values,
             "channel_versions": versions,
             "versions_seen": self.checkpoint["versions_seen"],
@@ -688,12 +689,12 @@ cdef class SavedRun(Run):
         conf = self.checkpoint_config[CONF]
         self.parent_config = self.checkpoint_config if conf.get(CHECKPOINT_ID) else None
         versions = self.checkpoint["channel_versions"].copy()
-        new_versions = up.get_new_channel_versions(self.stored_versions, versions)
+        new_versions = newer_versions(versions, self.stored_versions)
         self.stored_versions = versions
         conf = {**conf, CHECKPOINT_NS: self.context.checkpoint_ns}
         self.saves.put(
             {**self.checkpoint_config, CONF: conf},
-            up.copy_checkpoint(self.checkpoint),
+            copied(self.checkpoint),
             self.metadata,
             new_versions,
         )
@@ -749,7 +750,7 @@ cdef class SavedRun(Run):
             # the thread's first checkpoint: an empty one to store the writes with
             stub = up.empty_checkpoint()
             stub["id"] = self.first_id
-            stub["ts"] = datetime.now(timezone.utc).isoformat()
+            stub["ts"] = timestamp()
             anchor = patch_configurable(self.first_config, {CHECKPOINT_ID: stub["id"]})
             self.saves.put(
                 patch_configurable(self.first_config, {CHECKPOINT_ID: None}),
@@ -768,6 +769,40 @@ cdef class SavedRun(Run):
         for (task_id, path), writes in grouped.items():
             self.saves.put_writes(config, writes, task_id, path, delta=True, handled=False)
         return 0
+
+
+cdef dict copied(dict checkpoint):
+    """A checkpoint for a saver to keep (upstream: `copy_checkpoint`)."""
+    return {
+        "v": checkpoint["v"],
+        "ts": checkpoint["ts"],
+        "id": checkpoint["id"],
+        "channel_values": checkpoint["channel_values"].copy(),
+        "channel_versions": checkpoint["channel_versions"].copy(),
+        "versions_seen": {
+            name: seen.copy() for name, seen in (<dict>checkpoint["versions_seen"]).items()
+        },
+        "updated_channels": checkpoint.get("updated_channels"),
+    }
+
+
+cdef dict newer_versions(dict versions, dict before):
+    """Those versions that are not the ones before (upstream: `get_new_channel_versions`)."""
+    cdef dict newer = {}
+    cdef object null = None
+    if not before:
+        return versions
+    for name, version in versions.items():
+        known = before.get(name)
+        if known is version:
+            continue
+        if known is None:
+            if null is None:
+                null = type(next(iter(versions.values())))()
+            known = null
+        if version > known:
+            newer[name] = version
+    return newer
 
 
 def replayed(channel, history):

@@ -78,6 +78,7 @@ cdef class Run:
     cdef bint due_interrupt(self, object nodes) except -1
     cdef bint any_new(self) except -1
     cdef bint hidden(self, object task) except -1
+    cdef bint unobserved(self) except -1
     cpdef bint wants(self, int mode)
     cdef int emit(self, int mode, object payload) except -1
     cdef int output_writes(self, object task, object writes, bint cached) except -1

@@ -355,6 +355,10 @@ cdef class Run:
 
     # what streams show
 
+    cdef bint unobserved(self) except -1:
+        """Whether nobody takes chunks of any mode while the run is on."""
+        return self.modes_above == 0 and (self.latest_only or self.modes == 0)
+
     cpdef bint wants(self, int mode):
         """Whether anybody takes chunks of a mode."""
         return (self.modes | self.modes_above) & mode != 0

@@ -18,6 +18,7 @@ import random
 import sys
 
 from langgraph_cy import upstream as up
+from langgraph_cy.core.ids cimport checkpoint_id
 from langgraph_cy.core.settings cimport RunSettings
 from langgraph_cy.core.debug cimport LGCY_DEBUG_BUILD, born, died
 from langgraph_cy.core.plan cimport BranchStep, CallStep, GraphStep, Step, WriteEntry, WriteStep
@@ -56,7 +57,7 @@ cdef class Head:
     cpdef str id(self, long step):
         """The checkpoint id, as `create_checkpoint` would have made it for `step`."""
         if self._id is None:
-            made = str(up.uuid6(node=self.node, clock_seq=step))
+            made = checkpoint_id(step, self.node)
             if self._id is None:  # no other thread has been first
                 self._id = made
         return self._id

@@ -41,7 +41,7 @@ cdef class AsyncDriver:
     cdef bint spread(self, list tasks) except -1
     cdef object attempt(self, Task task)
     cdef bint fail_single(self, Task task, object error) except -1
-    cdef int commit(self, object task) except -1
+    cdef int commit(self, object task, bint last) except -1
     cdef int commit_alone(self, object task) except -1
     cpdef int finished(self, object task, object error) except -1
     cdef bint pending(self) except -1

@@ -338,7 +338,7 @@ cdef class AsyncDriver:
         """Take over what became of a task, whatever that raises, and wake who waits for it."""
         try:
             if error is None:
-                self.commit(task)
+                self.commit(task, self.unfinished == 1 and not self.handling)
             else:
                 # what was said to whom in cancelling it is not stored
                 self.run.fail(
@@ -361,8 +361,16 @@ cdef class AsyncDriver:
             self.loop.call_soon(self.notify)
         return 0
 
-    cdef int commit(self, object task) except -1:
-        """Record a task that has ended, and let the cache know."""
+    cdef int commit(self, object task, bint last) except -1:
+        """Record a task that has ended, and let the cache know.
+
+        Args:
+            last: no other node of the superstep is running.
+        """
+        if self.saves is not None:
+            self.saves.closing = last and self.run.unobserved() and (
+                self.calls is None or not self.calls.any()
+            )
         self.run.commit(task)
         if self.cache is not None:
             entry = caching.entry(task)
@@ -373,10 +381,10 @@ cdef class AsyncDriver:
     cdef int commit_alone(self, object task) except -1:
         """The same for a task that ran in the caller's own asyncio task, see `AwaitedSaves`."""
         if self.saves is None:
-            return self.commit(task)
+            return self.commit(task, True)
         self.saves.lazy = True
         try:
-            return self.commit(task)
+            return self.commit(task, True)
         finally:
             self.saves.lazy = False
 
@@ -604,7 +612,7 @@ cdef class AsyncDriver:
     def commit_call(self, task, error):
         """Report a called task that has ended."""
         if error is None:
-            self.commit(task)
+            self.commit(task, False)
         else:
             self.run.fail(
                 task, CancelledError() if isinstance(error, CancelledError) else error

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from functools import partial
 from typing import Any
 
-from langgraph.checkpoint.memory import InMemorySaver
-
 from langgraph_cy import upstream as up
+from langgraph_cy.drivers.savers import stores_at_once, stores_supersteps
 from langgraph_cy.drivers.workers import start_thread_job
 from langgraph_cy.unserializable import explained
 
@@ -23,17 +22,34 @@ from langgraph_cy.unserializable import explained
 # is slower, so that what a crash loses has a bound, and memory too.
 BACKLOG = 4
 
-_IN_MEMORY = tuple(
-    (name, vars(InMemorySaver)[name]) for name in ("put", "put_writes", "aput", "aput_writes")
-)
+
+class Stored:
+    """The job of what has been stored already, or could not be.
+
+    Args:
+        error: what storing it has raised, None if nothing.
+    """
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+    def done(self) -> bool:
+        return True
+
+    def cancelled(self) -> bool:
+        return False
+
+    def exception(self) -> Exception | None:
+        return self.error
+
+    def result(self) -> None:
+        if self.error is not None:
+            raise self.error
 
 
-def stores_in_memory(saver: Any) -> bool:
-    """Whether the saver is upstream's own in-memory one, whose methods never wait."""
-    return type(saver) is InMemorySaver and all(
-        vars(InMemorySaver)[name] is method and name not in vars(saver)
-        for name, method in _IN_MEMORY
-    )
+STORED = Stored()
 
 
 class Saves:
@@ -42,15 +58,22 @@ class Saves:
     Args:
         saver: a `BaseCheckpointSaver`, or None where only other jobs are started.
         asynchronous: the saver's asynchronous methods are called.
+
+    Attributes:
+        closing: the driver's to set: the writes that come next are the last of their superstep,
+            and nothing that the program can see comes between them and the checkpoint.
     """
 
     def __init__(self, saver: Any, asynchronous: bool) -> None:
         self.saver = saver
-        self.in_memory = stores_in_memory(saver)
+        self.closing = False
+        self.at_once = stores_at_once(saver)
+        self._joins = stores_supersteps(saver, asynchronous)
+        self._held: list[Any] = []  # arguments of writes that go with the next checkpoint
         if saver is not None:
-            self._put = saver.aput if asynchronous and not self.in_memory else saver.put
+            self._put = saver.aput if asynchronous and not self.at_once else saver.put
             self._put_writes = (
-                saver.aput_writes if asynchronous and not self.in_memory else saver.put_writes
+                saver.aput_writes if asynchronous and not self.at_once else saver.put_writes
             )
             self._takes_path = up.put_writes_accepts_task_path(
                 saver.aput_writes if asynchronous else saver.put_writes
@@ -73,6 +96,10 @@ class Saves:
         arguments = (
             (config, writes, task_id, path) if self._takes_path else (config, writes, task_id)
         )
+        closing, self.closing = self.closing, False
+        if closing and self._joins and not handled:
+            self._hold(arguments, delta)
+            return
         job = self._start(self._put_writes, *arguments)
         self._writes.append((job, delta))
         if handled:
@@ -85,8 +112,12 @@ class Saves:
 
     def put(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> None:
         """Store a checkpoint, after the writes so far and the checkpoint before."""
+        self.closing = False
         writes, self._writes = self._writes, []
-        self.last = self._start_put(self.last, writes, (config, checkpoint, metadata, new_versions))
+        held, self._held = self._held, []
+        self.last = self._start_put(
+            self.last, writes, held, (config, checkpoint, metadata, new_versions)
+        )
         self._puts.append(self.last)
 
     def overdue(self) -> Any:
@@ -102,8 +133,18 @@ class Saves:
     def _start(self, function: Callable[..., Any], *arguments: Any) -> Any:
         raise NotImplementedError
 
-    def _start_put(self, previous: Any, writes: Any, arguments: Any) -> Any:
+    def _start_put(self, previous: Any, writes: Any, held: Any, arguments: Any) -> Any:
         raise NotImplementedError
+
+    def _hold(self, arguments: Any, delta: bool) -> None:
+        """Keep writes back for the transaction that stores the checkpoint."""
+        self._held.append(arguments)
+
+    def release(self) -> None:
+        """Store what was kept back for a checkpoint that has not come."""
+        held, self._held = self._held, []
+        for arguments in held:
+            self._start(self._put_writes, *arguments)
 
     def _ended(self, job: Any) -> None:
         """Forget a job that has succeeded."""
@@ -119,25 +160,10 @@ class Saves:
         job.add_done_callback(self._ended)
         return job
 
-    def _at_once(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """A job that has run already."""
-        job: Any = concurrent.futures.Future()
-        try:
-            result = function(*arguments)
-        except Exception as error:
-            job.set_exception(explained(error, self.saver, function.__name__, arguments))
-            self._jobs[job] = None
-        else:
-            job.set_result(result)
+    def _failed(self, error: Exception, method: str, arguments: Any) -> Stored:
+        job = Stored(explained(error, self.saver, method, arguments))
+        self._jobs[job] = None
         return job
-
-    def _put_at_once(self, previous: Any, writes: Any, arguments: Any) -> Any:
-        """The job of a checkpoint that is stored now, unless it would follow a gap."""
-        before = [job for job, delta in writes if delta]
-        for job in before if previous is None else [*before, previous]:
-            if job.exception() is not None:
-                return job
-        return self._at_once(self.saver.put, *arguments)
 
     def raise_first(self) -> None:
         """Raise what the first job that failed has raised."""
@@ -146,15 +172,25 @@ class Saves:
                 raise error
 
 
-class ThreadSaves(Saves):
-    """Saves of a synchronous run, in threads beside it."""
+def _wait(jobs: Iterable[Any]) -> None:
+    """Wait until jobs have ended, in whichever way."""
+    concurrent.futures.wait([job for job in jobs if not job.done()])
 
-    def __init__(self, saver: Any) -> None:
+
+class ThreadSaves(Saves):
+    """Saves of a synchronous run, in threads beside it.
+
+    Args:
+        saver: as for `Saves`.
+        waits: the run waits for every checkpoint, which may then as well be stored in its own
+            thread.
+    """
+
+    def __init__(self, saver: Any, waits: bool = False) -> None:
         super().__init__(saver, False)
+        self._waits = waits
 
     def _start(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        if self.in_memory and function in (self._put, self._put_writes):
-            return self._at_once(function, *arguments)
         run = partial(copy_context().run, self._call, function, *arguments)
         return self._track(start_thread_job(run))
 
@@ -164,29 +200,54 @@ class ThreadSaves(Saves):
         except Exception as error:
             raise explained(error, self.saver, function.__name__, arguments) from None
 
-    def _start_put(self, previous: Any, writes: Any, arguments: Any) -> Any:
-        if self.in_memory:
-            return self._put_at_once(previous, writes, arguments)
-        run = partial(copy_context().run, self._put_after, previous, writes, arguments)
+    def _hold(self, arguments: Any, delta: bool) -> None:
+        try:  # as they are now: a reducer may change objects of the writes
+            dumped = self.saver.dumped_writes(*arguments)
+        except Exception as error:
+            self._writes.append((self._failed(error, "put_writes", arguments), delta))
+        else:
+            self._held.append((arguments, dumped))
+
+    def release(self) -> None:
+        held, self._held = self._held, []
+        for arguments, _ in held:
+            self._start(self._put_writes, *arguments)
+
+    def _start_put(self, previous: Any, writes: Any, held: Any, arguments: Any) -> Any:
+        if self._waits and self._joins:
+            try:
+                self._put_after(previous, writes, held, arguments)
+            except Exception as error:
+                job = Stored(error)
+                self._jobs[job] = None
+                return job
+            return STORED
+        run = partial(copy_context().run, self._put_after, previous, writes, held, arguments)
         return self._track(start_thread_job(run))
 
-    def _put_after(self, previous: Any, writes: Any, arguments: Any) -> None:
-        concurrent.futures.wait([job for job, _ in writes])
+    def _put_after(self, previous: Any, writes: Any, held: Any, arguments: Any) -> None:
+        _wait(job for job, _ in writes)
         for job, delta in writes:
             if delta:
                 job.result()
         if previous is not None:
             previous.result()
-        self._call(self._put, *arguments)
+        if held:
+            try:
+                self.saver.put_superstep([dumped for _, dumped in held], *arguments)
+            except Exception as error:
+                raise explained(error, self.saver, "put", arguments) from None
+        else:
+            self._call(self._put, *arguments)
 
     def wait_handled(self) -> None:
         """Wait until an error handler may start."""
-        concurrent.futures.wait(self.take_handled())
+        _wait(self.take_handled())
 
     def wait_room(self) -> None:
         """Wait while too many checkpoints are under way."""
         while (job := self.overdue()) is not None:
-            concurrent.futures.wait([job])
+            _wait([job])
 
     def settle(self) -> None:
         """Wait until the last checkpoint is stored. Raises what storing it has raised."""
@@ -199,9 +260,43 @@ class ThreadSaves(Saves):
         Args:
             raising: the run itself raises nothing.
         """
-        concurrent.futures.wait(list(self._jobs))
+        self.release()
+        _wait(self._jobs)
         if raising:
             self.raise_first()
+
+
+class PromptSaves(ThreadSaves):
+    """Saves of a synchronous run whose saver never waits: all is stored when it is handed over."""
+
+    def __init__(self, saver: Any) -> None:
+        super().__init__(saver)
+        self._gap: Stored | None = None  # what no later checkpoint is worth storing after
+
+    def put_writes(
+        self, config: Any, writes: Any, task_id: str, path: str, *, delta: bool, handled: bool
+    ) -> None:
+        try:
+            self._put_writes(config, writes, task_id, path)
+        except Exception as error:
+            job = self._failed(error, "put_writes", (config, writes, task_id, path))
+            if delta and self._gap is None:
+                self._gap = job
+
+    def put(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> None:
+        if self._gap is not None:
+            return
+        try:
+            self._put(config, checkpoint, metadata, new_versions)
+        except Exception as error:
+            self._gap = self._failed(error, "put", (config, checkpoint, metadata, new_versions))
+
+    def wait_room(self) -> None:
+        """Nothing is ever under way."""
+
+    def settle(self) -> None:
+        if self._gap is not None:
+            self._gap.result()
 
 
 class AwaitedSaves(Saves):
@@ -217,18 +312,34 @@ class AwaitedSaves(Saves):
         super().__init__(saver, True)
         self.loop = asyncio.get_running_loop()
         self.lazy = False
-        self._late: list[tuple[Any, Callable[..., Any], Any]] = []
+        self._late: list[tuple[Stored, Callable[..., Any], Any]] = []
 
     def _start(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        if self.in_memory and function in (self._put, self._put_writes):
+        if self.at_once and function in (self._put, self._put_writes):
             if self.lazy:
                 return self._soon(function, arguments)
             self.catch_up()
-            return self._at_once(function, *arguments)
+            return self._now(function, *arguments)
         return self._task(self._call(function, *arguments))
 
+    def _now(self, function: Callable[..., Any], *arguments: Any) -> Stored:
+        """The job of what is stored here and now."""
+        try:
+            function(*arguments)
+        except Exception as error:
+            return self._failed(error, function.__name__, arguments)
+        return STORED
+
+    def _put_now(self, previous: Any, writes: Any, arguments: Any) -> Any:
+        """The job of a checkpoint that is stored now, unless it would follow a gap."""
+        before = [job for job, delta in writes if delta]
+        for job in before if previous is None else [*before, previous]:
+            if job.exception() is not None:
+                return job
+        return self._now(self.saver.put, *arguments)
+
     def _soon(self, function: Callable[..., Any], arguments: Any) -> Any:
-        job: Any = concurrent.futures.Future()
+        job = Stored()
         if not self._late:
             self.loop.call_soon(self.catch_up)
         self._late.append((job, function, arguments))
@@ -238,11 +349,7 @@ class AwaitedSaves(Saves):
         """Store what has been put off."""
         late, self._late = self._late, []
         for job, function, arguments in late:
-            try:
-                job.set_result(function(*arguments))
-            except Exception as error:
-                job.set_exception(explained(error, self.saver, function.__name__, arguments))
-                self._jobs[job] = None
+            job.error = self._now(function, *arguments).error
 
     def _task(self, coroutine: Any) -> Any:
         return self._track(
@@ -257,13 +364,13 @@ class AwaitedSaves(Saves):
         except Exception as error:
             raise explained(error, self.saver, function.__name__, arguments) from None
 
-    def _start_put(self, previous: Any, writes: Any, arguments: Any) -> Any:
-        if self.in_memory:
+    def _start_put(self, previous: Any, writes: Any, held: Any, arguments: Any) -> Any:
+        if self.at_once:
             self.catch_up()
-            return self._put_at_once(previous, writes, arguments)
-        return self._task(self._put_after(previous, writes, arguments))
+            return self._put_now(previous, writes, arguments)
+        return self._task(self._put_after(previous, writes, held, arguments))
 
-    async def _put_after(self, previous: Any, writes: Any, arguments: Any) -> None:
+    async def _put_after(self, previous: Any, writes: Any, held: Any, arguments: Any) -> None:
         for job, delta in writes:
             if not job.done():
                 await asyncio.wait([job])
@@ -271,13 +378,25 @@ class AwaitedSaves(Saves):
                 job.result()
         if previous is not None:
             await previous
-        await self._call(self._put, *arguments)
+        if not held:
+            await self._call(self._put, *arguments)
+            return
+        dumped = []
+        for each in held:
+            try:
+                dumped.append(self.saver.dumped_writes(*each))
+            except Exception as error:
+                self._failed(error, "put_writes", each)
+        try:
+            await self.saver.aput_superstep(dumped, *arguments)
+        except Exception as error:
+            raise explained(error, self.saver, "put", arguments) from None
 
     async def wait_handled(self) -> None:
         """Wait until an error handler may start. Raises what storing the failure has raised."""
         self.catch_up()
         for job in self.take_handled():
-            if isinstance(job, concurrent.futures.Future):
+            if isinstance(job, Stored):
                 job.result()
             else:
                 await job
@@ -291,7 +410,7 @@ class AwaitedSaves(Saves):
         """Wait until the last checkpoint is stored. Raises what storing it has raised."""
         if self.last is None:
             return
-        if self.in_memory:
+        if self.at_once:
             self.last.result()
         else:
             await self.last
@@ -303,7 +422,21 @@ class AwaitedSaves(Saves):
             raising: the run itself raises nothing.
         """
         self.catch_up()
+        self.release()
         if pending := [job for job in self._jobs if not job.done()]:
             await asyncio.wait(pending)
         if raising:
             self.raise_first()
+
+
+def saves_for(saver: Any, *, asynchronous: bool, waits: bool) -> Saves:
+    """What stores for a run, in the way that suits its saver.
+
+    Args:
+        saver: a `BaseCheckpointSaver`, or None where only other jobs are started.
+        asynchronous: the run is.
+        waits: as for `ThreadSaves`.
+    """
+    if asynchronous:
+        return AwaitedSaves(saver)
+    return PromptSaves(saver) if stores_at_once(saver) else ThreadSaves(saver, waits)

@@ -50,7 +50,7 @@ cdef class SyncDriver:
     cpdef bint wait(self) except -1
     cdef bint spread(self, list tasks) except -1
     cdef bint settle(self) except -1
-    cdef int commit(self, object task) except -1
+    cdef int commit(self, object task, bint last) except -1
     cdef bint unfinished(self) except -1
     cpdef int close_step(self) except -1
     cpdef int join(self) except -1

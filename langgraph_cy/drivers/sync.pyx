@@ -129,7 +129,7 @@ cdef class Fanout:
         with self.driver.lock:
             try:
                 if error is None:
-                    self.driver.commit(task)
+                    self.driver.commit(task, self.unfinished == 1 and not self.handling)
                 else:
                     self.run.fail(task, error)
             except BaseException as raised:
@@ -285,7 +285,7 @@ cdef class SyncDriver:
         task = <Task>tasks[0]
         try:
             execute(task)
-            self.commit(task)
+            self.commit(task, True)
         except Exception as error:
             self.run.fail(task, error)
             if not handled(task, error):
@@ -306,8 +306,16 @@ cdef class SyncDriver:
         self.fanout.submit(tasks)
         return True
 
-    cdef int commit(self, object task) except -1:
-        """Record a task that has ended, and let the cache know."""
+    cdef int commit(self, object task, bint last) except -1:
+        """Record a task that has ended, and let the cache know.
+
+        Args:
+            last: no other node of the superstep is running.
+        """
+        if self.saves is not None:
+            self.saves.closing = last and self.run.unobserved() and (
+                self.calls is None or not self.calls.any()
+            )
         self.run.commit(task)
         if self.cache is not None:
             entry = caching.entry(task)
@@ -498,7 +506,7 @@ cdef class SyncDriver:
         """Report a called task that has ended, in turn with the tasks that called it."""
         with self.lock:
             if error is None:
-                self.commit(task)
+                self.commit(task, False)
             else:
                 self.run.fail(task, error)
 

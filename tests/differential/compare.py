@@ -22,6 +22,7 @@ from typing import Any
 
 import langgraph_cy
 
+from ..engines import notes_of
 from .build import Made, OtherError, TooLarge, UserError, listed, masked, plain, value_for
 from .description import Call, Case, Graph, Machine, Settings
 
@@ -84,7 +85,7 @@ def error_facts(error: BaseException | None) -> Any:
         type(error).__module__,
         type(error).__name__,
         masked(str(error)),
-        [masked(note) for note in getattr(error, "__notes__", ())],
+        [masked(note) for note in notes_of(error)],
         plain(error.__cause__),
         plain(error.args),
     )

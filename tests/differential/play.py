@@ -21,6 +21,7 @@ from langgraph.types import Command
 
 import langgraph_cy
 
+from ..engines import notes_of
 from .build import Made, listed, value_for
 from .compare import Listener, config_of
 from .handlers import Watcher
@@ -47,7 +48,7 @@ def error_facts(error: BaseException) -> Any:
         type(error).__name__,
         str(error),
         shape(error.args),
-        list(getattr(error, "__notes__", ())),
+        notes_of(error),
         shape(error.__cause__),
         (last.name, last.lineno) if own else None,
     )
