@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any
 
 from langgraph_cy import upstream as up
-from langgraph_cy.core.ids import hashed_id
 from langgraph_cy.core.settings import RunSettings, plain_settings
 from langgraph_cy.lifecycle import Lifecycle
 
@@ -328,24 +327,9 @@ class RunContext(RunSettings):
 
     # what the core asks for on behalf of a task
 
-    def _namespace(self, name: str) -> str:
-        parent = self.checkpoint_ns
-        return f"{parent}{up.NS_SEP}{name}" if parent else name
-
-    def task_id(self, task: Any) -> str:
-        """The id upstream would give the task."""
-        name = task.name
-        place = "".join(task.triggers) if task.index < 0 else str(task.index)
-        kind = up.PULL if task.index < 0 else up.PUSH
-        parts = f"{self._namespace(name)}{task.step}{name}{kind}{place}"
-        checkpoint = task.head.id(task.step - 1)
-        if task.head.old:
-            return up._uuid5_str(unhexlify(checkpoint.replace("-", "")), parts)
-        return hashed_id(checkpoint, parts)
-
     def task_namespace(self, task: Any) -> str:
         """The checkpoint namespace of the task."""
-        return f"{self._namespace(task.name)}{up.NS_END}{task.id}"
+        return f"{self.namespace_below(task.name)}{up.NS_END}{task.id}"
 
     def scratchpad(self, task: Any) -> Any:
         """A new scratchpad for the task, which keeps it."""
@@ -595,9 +579,9 @@ class NodeContext(RunContext):
                     self._make_runtime()
         return self._config
 
-    def _namespace(self, name: str) -> str:
+    def namespace_below(self, name: str) -> str:
         self.config  # noqa: B018  makes it
-        return super()._namespace(name)
+        return super().namespace_below(name)
 
     def scratchpad(self, task: Any) -> Any:
         self.config  # noqa: B018  makes it

@@ -15,7 +15,7 @@ from langgraph_cy import upstream as up
 from langgraph_cy.core import history, superstep, tasks
 from langgraph_cy.core import plan as plans
 from langgraph_cy.drivers import awaited, sync
-from langgraph_cy.drivers.saving import saves_for
+from langgraph_cy.drivers.superstep_saving import saves_for
 from langgraph_cy.presenting import Presenter
 from langgraph_cy.run_context import NodeContext, RunContext
 from langgraph_cy.stats import count_compiled

@@ -86,7 +86,10 @@ def test_a_clock_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(
-    st.none() | st.integers(0, 1 << 60) | st.integers(0, 1 << 60).map(lambda n: f"{n:032}.0"),
+    st.none()
+    | st.integers(0, 1 << 60)
+    | st.integers(0, 1 << 60).map(lambda n: f"{n:032}.0")
+    | st.sampled_from(["7", "7.", "07", f"{7:031}.{1:09}", f"{7:033}.1", " 7.5"]),
     st.floats(0, 1, exclude_max=True) | st.integers(0, 1 << 53).map(lambda n: n / (1 << 53)),
 )
 def test_versions(current: str | int | None, drawn: float) -> None:

@@ -11,7 +11,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_cy.drivers import saving
 from langgraph_cy.drivers.savers import stores_at_once
-from langgraph_cy.drivers.saving import BACKLOG, AwaitedSaves, ThreadSaves, saves_for
+from langgraph_cy.drivers.saving import BACKLOG, AwaitedSaves, ThreadSaves
+from langgraph_cy.drivers.superstep_saving import saves_for
 
 CONFIG: Any = {"configurable": {"thread_id": "1", "checkpoint_ns": "", "checkpoint_id": "0"}}
 

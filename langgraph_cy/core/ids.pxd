@@ -1,3 +1,5 @@
 cpdef str hashed_id(str checkpoint, str text)
 cpdef str checkpoint_id(long long step, node=*)
 cpdef str timestamp()
+cdef str time_text(long long nanoseconds)
+cdef str uuid_text(const unsigned char *raw)

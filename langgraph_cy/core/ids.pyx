@@ -121,12 +121,16 @@ cdef int put_digits(unsigned char *out, long long number, int width) noexcept:
 
 cpdef str timestamp():
     """The time now in UTC, as `datetime.isoformat` has it."""
-    cdef long long nanoseconds, seconds, micros, days, era, of_era, year_of_era, of_year, month
-    cdef str text
-    cdef unsigned char *out
     if datetime is not real_datetime:  # a test's own clock
         return datetime.now(timezone.utc).isoformat()
-    nanoseconds = time.time_ns()
+    return time_text(time.time_ns())
+
+
+cdef str time_text(long long nanoseconds):
+    """A time in UTC, given in nanoseconds since 1970, as `datetime.isoformat` has it."""
+    cdef long long seconds, micros, days, era, of_era, year_of_era, of_year, month
+    cdef str text
+    cdef unsigned char *out
     micros = nanoseconds // 1000 % 1000000
     seconds = nanoseconds // 1000000000
     if micros == 0 or nanoseconds < 0:
@@ -161,6 +165,23 @@ cpdef str timestamp():
     return text
 
 
+cdef long long number_of(object version) except? -1:
+    """The number in front of a version's dot."""
+    cdef const unsigned char *read
+    cdef long long number = 0
+    cdef int i
+    if type(version) is str and len(<str>version) > 32 and (<str>version).isascii():
+        read = PyUnicode_1BYTE_DATA(version)
+        for i in range(32):
+            if not 48 <= read[i] <= 57 or number > 1 << 58:
+                break
+            number = number * 10 + read[i] - 48
+        else:
+            if read[32] == 46:  # .
+                return number
+    return version if isinstance(version, int) else int(version.split(".")[0])
+
+
 def next_version(current, channel):
     """The version after `current` (upstream: `InMemorySaver.get_next_version`).
 
@@ -175,7 +196,7 @@ def next_version(current, channel):
     cdef unsigned char *out
     cdef Py_ssize_t size
     if current is not None:
-        number = current if isinstance(current, int) else int(current.split(".", 1)[0])
+        number = number_of(current)
     drawn = random.random()
     fraction = drawn
     if not 0.0001 <= fraction < 1 or number < 0:

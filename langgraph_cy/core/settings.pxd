@@ -38,4 +38,5 @@ cdef class RunSettings:
     cdef public object _runtime
     cdef public object _user_context
     cdef object _observing
+    cpdef object namespace_below(self, object name)
     cpdef object observing(self)

@@ -43,6 +43,7 @@ class RunSettings:
     _run_manager: Any
     _runtime: Any
     _user_context: Any
+    def namespace_below(self, name: str) -> str: ...
     def observing(self) -> Any: ...
 
 def plain_settings(

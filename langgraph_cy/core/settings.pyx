@@ -5,9 +5,18 @@ from threading import RLock
 
 from cpython.contextvars cimport PyContext_CopyCurrent
 
+from langgraph_cy import upstream as up
+
+cdef str NS_SEP = up.NS_SEP
+
 
 cdef class RunSettings:
     """The part of a run's `RunContext` that the core reads without asking Python."""
+
+    cpdef object namespace_below(self, object name):
+        """The checkpoint namespace that a node's tasks have in common."""
+        cdef object parent = self.checkpoint_ns
+        return f"{parent}{NS_SEP}{name}" if parent else name
 
     cpdef object observing(self):
         """The lock held while a config, an id or a scratchpad is made for whoever looks first.

@@ -38,6 +38,7 @@ cdef class Task:
     cdef object _sequence                # upstream's run manager of the RunnableSeq
     cdef bint ran_graph                  # a graph has run as its node, and asked for no config
     cdef object _cache_key               # MISSING until asked for
+    cdef str made_id(self)
     cpdef object attempt_config(self)
     cpdef object step_config(self, int index)
     cdef int restart(self) except -1

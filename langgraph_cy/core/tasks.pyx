@@ -16,9 +16,10 @@ from cpython.time cimport time as unix_time
 
 import random
 import sys
+from binascii import unhexlify
 
 from langgraph_cy import upstream as up
-from langgraph_cy.core.ids cimport checkpoint_id
+from langgraph_cy.core.ids cimport checkpoint_id, hashed_id
 from langgraph_cy.core.settings cimport RunSettings
 from langgraph_cy.core.debug cimport LGCY_DEBUG_BUILD, born, died
 from langgraph_cy.core.plan cimport BranchStep, CallStep, GraphStep, Step, WriteEntry, WriteStep
@@ -29,6 +30,8 @@ cdef object Runnable = up.Runnable
 cdef object Send = up.Send
 cdef object MISSING = up.MISSING
 cdef str TASKS = up.TASKS
+cdef str PULL = up.PULL
+cdef str PUSH = up.PUSH
 cdef str START = up.START
 cdef str END = up.END
 cdef dict RANDOM = vars(random)
@@ -98,8 +101,22 @@ cdef class Task:
         if self._id is None:
             with self.context.observing():
                 if self._id is None:
-                    self._id = self.context.task_id(self)
+                    self._id = self.made_id()
         return self._id
+
+    cdef str made_id(self):
+        """The id that upstream would give the task."""
+        cdef object name = self.node.name
+        cdef object namespace = self.context.namespace_below(name)
+        cdef list parts = [namespace, str(self.step), name]
+        if self.index < 0:
+            parts += (PULL, *self.node.triggers)
+        else:
+            parts += (PUSH, str(self.index))
+        checkpoint = self.head.id(self.step - 1)
+        if self.head.old:
+            return up._uuid5_str(unhexlify(checkpoint.replace("-", "")), *parts)
+        return hashed_id(checkpoint, "".join(parts))
 
     @property
     def triggers(self):

@@ -9,7 +9,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 SaverClass = TypeVar("SaverClass", bound=type[Any])
 
 _STORING = ("put", "put_writes", "aput", "aput_writes")
-_SUPERSTEP = (*_STORING, "dumped_writes", "put_superstep", "aput_superstep")
+_SUPERSTEP = (*_STORING, "dumped_writes", "dumped_superstep", "put_dumped", "aput_dumped")
 
 # class -> its methods, as it was made with them: one that a subclass, a test or a tracing
 # product has replaced is to be called
@@ -24,12 +24,13 @@ def at_once(saver_class: SaverClass) -> SaverClass:
 
 
 def takes_supersteps(saver_class: SaverClass) -> SaverClass:
-    """Mark a saver's class: it stores a superstep as a whole, by one of these methods.
+    """Mark a saver's class: it stores a superstep as a whole, by these methods.
 
-    * `put_superstep(dumped, config, checkpoint, metadata, new_versions)` stores what
-      `dumped_writes(config, writes, task_id, task_path)` has made of tasks' writes, then the
-      checkpoint that they lead to, in one transaction.
-    * `aput_superstep` is its asynchronous form.
+    * `dumped_writes(config, writes, task_id, task_path)` encodes a task's writes;
+    * `dumped_superstep(dumped_writes, config, checkpoint, metadata, new_versions)` encodes a
+      checkpoint, and adds some of the writes that lead to it;
+    * `put_dumped(supersteps)` or `aput_dumped(supersteps)` stores such supersteps in order, each
+      in one transaction or all in one.
     """
     _supersteps[saver_class] = {
         name: getattr(saver_class, name) for name in _SUPERSTEP if hasattr(saver_class, name)
@@ -54,7 +55,7 @@ def stores_supersteps(saver: Any, asynchronous: bool) -> bool:
     """Whether the saver takes a superstep's last writes together with its checkpoint."""
     for base in type(saver).__mro__:
         if (methods := _supersteps.get(base)) is not None:
-            name = "aput_superstep" if asynchronous else "put_superstep"
+            name = "aput_dumped" if asynchronous else "put_dumped"
             return name in methods and _unchanged(saver, methods)
     return False
 

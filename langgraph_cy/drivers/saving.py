@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from langgraph_cy import upstream as up
-from langgraph_cy.drivers.savers import stores_at_once, stores_supersteps
+from langgraph_cy.drivers.savers import stores_at_once
 from langgraph_cy.drivers.workers import start_thread_job
 from langgraph_cy.unserializable import explained
 
@@ -68,8 +68,6 @@ class Saves:
         self.saver = saver
         self.closing = False
         self.at_once = stores_at_once(saver)
-        self._joins = stores_supersteps(saver, asynchronous)
-        self._held: list[Any] = []  # arguments of writes that go with the next checkpoint
         if saver is not None:
             self._put = saver.aput if asynchronous and not self.at_once else saver.put
             self._put_writes = (
@@ -96,10 +94,6 @@ class Saves:
         arguments = (
             (config, writes, task_id, path) if self._takes_path else (config, writes, task_id)
         )
-        closing, self.closing = self.closing, False
-        if closing and self._joins and not handled:
-            self._hold(arguments, delta)
-            return
         job = self._start(self._put_writes, *arguments)
         self._writes.append((job, delta))
         if handled:
@@ -112,12 +106,8 @@ class Saves:
 
     def put(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> None:
         """Store a checkpoint, after the writes so far and the checkpoint before."""
-        self.closing = False
         writes, self._writes = self._writes, []
-        held, self._held = self._held, []
-        self.last = self._start_put(
-            self.last, writes, held, (config, checkpoint, metadata, new_versions)
-        )
+        self.last = self._start_put(self.last, writes, (config, checkpoint, metadata, new_versions))
         self._puts.append(self.last)
 
     def overdue(self) -> Any:
@@ -133,18 +123,8 @@ class Saves:
     def _start(self, function: Callable[..., Any], *arguments: Any) -> Any:
         raise NotImplementedError
 
-    def _start_put(self, previous: Any, writes: Any, held: Any, arguments: Any) -> Any:
+    def _start_put(self, previous: Any, writes: Any, arguments: Any) -> Any:
         raise NotImplementedError
-
-    def _hold(self, arguments: Any, delta: bool) -> None:
-        """Keep writes back for the transaction that stores the checkpoint."""
-        self._held.append(arguments)
-
-    def release(self) -> None:
-        """Store what was kept back for a checkpoint that has not come."""
-        held, self._held = self._held, []
-        for arguments in held:
-            self._start(self._put_writes, *arguments)
 
     def _ended(self, job: Any) -> None:
         """Forget a job that has succeeded."""
@@ -172,23 +152,16 @@ class Saves:
                 raise error
 
 
-def _wait(jobs: Iterable[Any]) -> None:
+def wait_for(jobs: Iterable[Any]) -> None:
     """Wait until jobs have ended, in whichever way."""
     concurrent.futures.wait([job for job in jobs if not job.done()])
 
 
 class ThreadSaves(Saves):
-    """Saves of a synchronous run, in threads beside it.
+    """Saves of a synchronous run, in threads beside it."""
 
-    Args:
-        saver: as for `Saves`.
-        waits: the run waits for every checkpoint, which may then as well be stored in its own
-            thread.
-    """
-
-    def __init__(self, saver: Any, waits: bool = False) -> None:
+    def __init__(self, saver: Any) -> None:
         super().__init__(saver, False)
-        self._waits = waits
 
     def _start(self, function: Callable[..., Any], *arguments: Any) -> Any:
         run = partial(copy_context().run, self._call, function, *arguments)
@@ -200,54 +173,27 @@ class ThreadSaves(Saves):
         except Exception as error:
             raise explained(error, self.saver, function.__name__, arguments) from None
 
-    def _hold(self, arguments: Any, delta: bool) -> None:
-        try:  # as they are now: a reducer may change objects of the writes
-            dumped = self.saver.dumped_writes(*arguments)
-        except Exception as error:
-            self._writes.append((self._failed(error, "put_writes", arguments), delta))
-        else:
-            self._held.append((arguments, dumped))
-
-    def release(self) -> None:
-        held, self._held = self._held, []
-        for arguments, _ in held:
-            self._start(self._put_writes, *arguments)
-
-    def _start_put(self, previous: Any, writes: Any, held: Any, arguments: Any) -> Any:
-        if self._waits and self._joins:
-            try:
-                self._put_after(previous, writes, held, arguments)
-            except Exception as error:
-                job = Stored(error)
-                self._jobs[job] = None
-                return job
-            return STORED
-        run = partial(copy_context().run, self._put_after, previous, writes, held, arguments)
+    def _start_put(self, previous: Any, writes: Any, arguments: Any) -> Any:
+        run = partial(copy_context().run, self._put_after, previous, writes, arguments)
         return self._track(start_thread_job(run))
 
-    def _put_after(self, previous: Any, writes: Any, held: Any, arguments: Any) -> None:
-        _wait(job for job, _ in writes)
+    def _put_after(self, previous: Any, writes: Any, arguments: Any) -> None:
+        wait_for(job for job, _ in writes)
         for job, delta in writes:
             if delta:
                 job.result()
         if previous is not None:
             previous.result()
-        if held:
-            try:
-                self.saver.put_superstep([dumped for _, dumped in held], *arguments)
-            except Exception as error:
-                raise explained(error, self.saver, "put", arguments) from None
-        else:
-            self._call(self._put, *arguments)
+        self._call(self._put, *arguments)
 
     def wait_handled(self) -> None:
         """Wait until an error handler may start."""
-        _wait(self.take_handled())
+        wait_for(self.take_handled())
 
     def wait_room(self) -> None:
         """Wait while too many checkpoints are under way."""
         while (job := self.overdue()) is not None:
-            _wait([job])
+            wait_for([job])
 
     def settle(self) -> None:
         """Wait until the last checkpoint is stored. Raises what storing it has raised."""
@@ -260,8 +206,7 @@ class ThreadSaves(Saves):
         Args:
             raising: the run itself raises nothing.
         """
-        self.release()
-        _wait(self._jobs)
+        wait_for(self._jobs)
         if raising:
             self.raise_first()
 
@@ -364,13 +309,13 @@ class AwaitedSaves(Saves):
         except Exception as error:
             raise explained(error, self.saver, function.__name__, arguments) from None
 
-    def _start_put(self, previous: Any, writes: Any, held: Any, arguments: Any) -> Any:
+    def _start_put(self, previous: Any, writes: Any, arguments: Any) -> Any:
         if self.at_once:
             self.catch_up()
             return self._put_now(previous, writes, arguments)
-        return self._task(self._put_after(previous, writes, held, arguments))
+        return self._task(self._put_after(previous, writes, arguments))
 
-    async def _put_after(self, previous: Any, writes: Any, held: Any, arguments: Any) -> None:
+    async def _put_after(self, previous: Any, writes: Any, arguments: Any) -> None:
         for job, delta in writes:
             if not job.done():
                 await asyncio.wait([job])
@@ -378,19 +323,7 @@ class AwaitedSaves(Saves):
                 job.result()
         if previous is not None:
             await previous
-        if not held:
-            await self._call(self._put, *arguments)
-            return
-        dumped = []
-        for each in held:
-            try:
-                dumped.append(self.saver.dumped_writes(*each))
-            except Exception as error:
-                self._failed(error, "put_writes", each)
-        try:
-            await self.saver.aput_superstep(dumped, *arguments)
-        except Exception as error:
-            raise explained(error, self.saver, "put", arguments) from None
+        await self._call(self._put, *arguments)
 
     async def wait_handled(self) -> None:
         """Wait until an error handler may start. Raises what storing the failure has raised."""
@@ -422,21 +355,7 @@ class AwaitedSaves(Saves):
             raising: the run itself raises nothing.
         """
         self.catch_up()
-        self.release()
         if pending := [job for job in self._jobs if not job.done()]:
             await asyncio.wait(pending)
         if raising:
             self.raise_first()
-
-
-def saves_for(saver: Any, *, asynchronous: bool, waits: bool) -> Saves:
-    """What stores for a run, in the way that suits its saver.
-
-    Args:
-        saver: a `BaseCheckpointSaver`, or None where only other jobs are started.
-        asynchronous: the run is.
-        waits: as for `ThreadSaves`.
-    """
-    if asynchronous:
-        return AwaitedSaves(saver)
-    return PromptSaves(saver) if stores_at_once(saver) else ThreadSaves(saver, waits)
