@@ -1,0 +1,97 @@
+# cython: language_level=3
+from cpython.object cimport PyObject, PyTypeObject
+from libc.string cimport memcmp
+
+cdef extern from "Python.h":
+    Py_ssize_t PyUnicode_GET_LENGTH(PyObject* text) noexcept
+    int PyUnicode_KIND(PyObject* text) noexcept
+    void* PyUnicode_DATA(PyObject* text) noexcept
+    Py_ssize_t PyTuple_GET_SIZE(PyObject* values) noexcept
+    PyObject* PyTuple_GET_ITEM(PyObject* values, Py_ssize_t i) noexcept
+
+cdef enum Kind:
+    ANY = 1         # whatever JSON represents
+    STRING
+    OPTIONAL_STRING
+    INTEGER
+    OPTIONAL_INTEGER
+    MAPPING         # a dict with string keys
+    LITERAL         # one of some strings
+    CONTENT         # a string, or a list of strings and dicts
+    TYPED           # a dict of a shape
+    OPTIONAL_TYPED
+    LIST_OF_TYPED
+    EMPTY_STRING
+    NULL_ONLY
+    NEVER           # must not be there
+
+cdef enum:
+    MOST_FIELDS = 16
+
+
+cdef class Shape:
+    """The keys of a dictionary, in order, and what may stand under each."""
+
+    cdef Py_ssize_t count
+    cdef tuple names                  # interned
+    cdef Kind kinds[MOST_FIELDS]
+    cdef list details                 # by index: the strings of a LITERAL, the Shape of a TYPED
+    cdef unsigned int required        # bits by index
+    cdef bint open                    # other keys may follow
+
+
+cdef class Layout(Shape):
+    """A class of messages: the fields in its `__dict__`, and the envelope they are written in."""
+
+    cdef object cls
+    cdef list path                    # of the class: the parts of its module's name, and its own
+    cdef bytes opening                # the JSON text before the kwargs
+    cdef bint parses_calls            # tool calls are made of what `additional_kwargs` holds
+    cdef bint direct                  # instances may be put together without calling the class
+    cdef dict defaults                # every field, in order
+    cdef frozenset name_set
+
+    cdef object build(self, dict fields, dict extras)
+
+
+cdef PyObject* fields_at(PyObject* message) except NULL
+cdef PyObject* extras_at(PyObject* message) noexcept
+cdef Layout layout_of(PyTypeObject* type)
+cdef Layout layout_named(PyObject* name)
+
+
+cdef inline bint same_text(PyObject* one, PyObject* other) noexcept:
+    """Whether two str are equal."""
+    cdef Py_ssize_t length
+    if one == other:
+        return True
+    length = PyUnicode_GET_LENGTH(one)
+    if length != PyUnicode_GET_LENGTH(other) or PyUnicode_KIND(one) != PyUnicode_KIND(other):
+        return False
+    return memcmp(
+        PyUnicode_DATA(one), PyUnicode_DATA(other), length * PyUnicode_KIND(one)
+    ) == 0
+
+
+cdef inline bint is_one_of(PyObject* string, PyObject* allowed) noexcept:
+    """Whether a str is equal to one in a tuple."""
+    cdef Py_ssize_t i
+    for i in range(PyTuple_GET_SIZE(allowed)):
+        if same_text(string, PyTuple_GET_ITEM(allowed, i)):
+            return True
+    return False
+
+
+cdef inline PyObject* name_at(Shape shape, Py_ssize_t i) noexcept:
+    return PyTuple_GET_ITEM(<PyObject*>shape.names, i)
+
+
+cdef inline Py_ssize_t index_of(Shape shape, PyObject* key, Py_ssize_t guess) noexcept:
+    """Where a key (a str) stands, -1 if nowhere; it is looked for at `guess` first."""
+    cdef Py_ssize_t i
+    if guess < shape.count and same_text(name_at(shape, guess), key):
+        return guess
+    for i in range(shape.count):
+        if same_text(name_at(shape, i), key):
+            return i
+    return -1

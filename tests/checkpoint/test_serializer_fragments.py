@@ -1,0 +1,251 @@
+"""Texts of messages that are kept: used again while a message is unchanged, and never after."""
+
+import copy
+import gc
+import random
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.messages import AIMessage, HumanMessage, HumanMessageChunk, ToolMessage
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from langgraph_cy.checkpoint import OrjsonSerializer, fragments
+
+from .serializer_sameness import assert_same
+from .serializer_settings import PROPERTY
+from .serializer_values import leaves, mappings, message_lists, plain, texts
+
+STOCK = JsonPlusSerializer()
+OURS = OrjsonSerializer()
+
+
+@pytest.fixture(autouse=True)
+def bounds() -> Iterator[None]:
+    before = fragments.set_bounds(1000, 10_000_000)
+    fragments.clear()
+    yield
+    fragments.clear()
+    fragments.set_bounds(*before)
+
+
+def check(messages: list[Any]) -> None:
+    """What is written now is what a serializer without any fragments would write."""
+    kept = OURS.dumps_typed(messages)
+    parts = OURS.dumps_parts(messages)[1]
+    assert (b"".join(parts) if isinstance(parts, tuple) else parts) == kept[1]
+    anew = OURS.dumps_typed(copy.deepcopy(messages))
+    assert kept == anew
+    assert_same(STOCK.loads_typed(kept), STOCK.loads_typed(STOCK.dumps_typed(messages)))
+
+
+def containers(value: Any) -> Iterator[Any]:
+    if type(value) is dict:
+        yield value
+        for each in value.values():
+            yield from containers(each)
+    elif type(value) in (list, tuple):
+        if type(value) is list:
+            yield value
+        for each in value:
+            yield from containers(each)
+
+
+def change(messages: list[Any], data: Any) -> None:
+    """Change something, anywhere: a field, an item far within, or only its type or order."""
+    message = data.draw(st.sampled_from(messages))
+    extras = message.__pydantic_extra__
+    how = data.draw(st.integers(0, 11))
+    within = [each for root in (message.__dict__, extras or {}) for each in containers(root)]
+    dicts = [each for each in within if type(each) is dict and each is not message.__dict__]
+    lists = [each for each in within if type(each) is list]
+    if how == 0:
+        message.content = data.draw(st.one_of(texts, st.lists(texts, max_size=2)))
+    elif how == 1 and isinstance(message.content, str):
+        message.content += "more"
+    elif how == 2 and dicts:
+        found = data.draw(st.sampled_from(dicts))
+        found[data.draw(st.one_of(texts, st.sampled_from(["a", *found])))] = data.draw(plain)
+    elif how == 3 and dicts:
+        found = data.draw(st.sampled_from(dicts))
+        if found:
+            found.pop(data.draw(st.sampled_from(list(found))))
+    elif how == 4 and lists:
+        data.draw(st.sampled_from(lists)).append(data.draw(st.one_of(leaves, mappings)))
+    elif how == 5 and lists:
+        data.draw(st.sampled_from(lists)).reverse()
+    elif how == 6 and lists:
+        found = data.draw(st.sampled_from(lists))
+        if found:
+            found[0] = copy.deepcopy(found[-1])
+    elif how == 7:
+        message.additional_kwargs = data.draw(mappings)
+    elif how == 8:
+        message.__pydantic_extra__ = data.draw(mappings)
+    elif how == 9 and type(message) is HumanMessage:
+        message.type = "HumanMessageChunk"
+        message.__class__ = HumanMessageChunk
+    elif how == 10 and dicts:
+        found = data.draw(st.sampled_from(dicts))
+        items = list(found.items())
+        found.clear()
+        found.update(reversed(items))
+    elif how == 11:
+        message.__dict__ = dict(message.__dict__)
+    if data.draw(st.booleans()):
+        messages[data.draw(st.integers(0, len(messages) - 1))] = copy.deepcopy(message)
+
+
+@PROPERTY
+@given(message_lists.filter(bool), st.data())
+@pytest.mark.filterwarnings("ignore")
+def test_changes_are_noticed(messages: list[Any], data: Any) -> None:
+    messages = [each for each in messages if hasattr(each, "additional_kwargs")]
+    messages.append(HumanMessage("x"))
+    for _ in range(data.draw(st.integers(1, 6))):
+        OURS.dumps_typed(messages)
+        change(messages, data)
+        check(messages)
+
+
+USAGE = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
+
+
+def deep_message() -> AIMessage:
+    call = {"name": "n", "args": {"a": [1, {"b": (1, [2])}]}, "id": "1"}
+    return AIMessage(["x", {"t": ["y"]}], tool_calls=[call], additional_kwargs={"k": {"l": [0]}})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.tool_calls[0]["args"]["a"][1]["b"][1].append(3),
+        lambda m: m.tool_calls[0]["args"]["a"].__setitem__(0, True),
+        lambda m: m.tool_calls[0]["args"]["a"].__setitem__(0, 1.0),
+        lambda m: m.tool_calls[0].__setitem__("name", "o"),
+        lambda m: m.tool_calls.append(dict(m.tool_calls[0])),
+        lambda m: m.content.__setitem__(0, "y"),
+        lambda m: m.content[1]["t"].__setitem__(0, "z"),
+        lambda m: m.additional_kwargs["k"]["l"].insert(0, 0),
+        lambda m: m.additional_kwargs["k"].pop("l"),
+        lambda m: m.additional_kwargs.clear(),
+        lambda m: setattr(m, "id", "new"),
+        lambda m: setattr(m, "usage_metadata", USAGE),
+        lambda m: setattr(m, "more", 1),
+        lambda m: m.__dict__.update(name="n"),
+    ],
+)
+def test_a_change_anywhere_is_noticed(change: Any) -> None:
+    message = deep_message()
+    before = OURS.dumps_typed([message])
+    assert OURS.dumps_typed([message]) == before
+    change(message)
+    assert OURS.dumps_typed([message]) != before
+    check([message])
+
+
+def test_an_unchanged_message_is_written_once() -> None:
+    messages = [HumanMessage("a"), deep_message(), ToolMessage("t", tool_call_id="1")]
+    first = OURS.dumps_parts(messages)[1]
+    again = OURS.dumps_parts([*messages, HumanMessage("b")])[1]
+    assert all(one is other for one, other in zip(first[:-1], again, strict=False))
+    messages[1].content[1]["t"].append("z")
+    changed = OURS.dumps_parts(messages)[1]
+    same = [one is other for one, other in zip(first, changed, strict=True)]
+    assert same == [True, True, True, False, True, True, True]
+
+
+def test_a_fragment_goes_with_its_message() -> None:
+    messages = [HumanMessage(str(i)) for i in range(50)]
+    OURS.dumps_typed(messages)
+    assert fragments.kept()[0] == 50
+    del messages[10:]
+    assert fragments.kept()[0] == 10
+    messages[0].additional_kwargs["own"] = messages
+    del messages
+    gc.collect()
+    assert fragments.kept() == (0, 0)
+
+
+def test_a_fragment_does_not_keep_its_message() -> None:
+    message = HumanMessage("x", additional_kwargs={"a": []})
+    OURS.dumps_typed(message)
+    message.additional_kwargs["a"].append(message)
+    del message
+    gc.collect()
+    assert fragments.kept() == (0, 0)
+
+
+def test_bounds() -> None:
+    fragments.set_bounds(10, 10_000_000)
+    messages = [HumanMessage(f"{i}") for i in range(100)]
+    for _ in range(3):
+        check(messages)
+        assert fragments.kept()[0] <= 10
+    fragments.set_bounds(1000, 5000)
+    for _ in range(3):
+        check(messages)
+        assert fragments.kept()[1] <= 5000
+    fragments.set_bounds(1000, 0)
+    check(messages)
+    assert fragments.kept() == (0, 0)
+    with pytest.raises(ValueError, match="room"):
+        fragments.set_bounds(0, 1)
+
+
+def test_a_long_message_is_not_kept() -> None:
+    fragments.set_bounds(1000, 100_000)
+    long = HumanMessage("x" * 20_000)
+    check([long])
+    assert fragments.kept() == (0, 0)
+
+
+def test_many_come_and_go() -> None:
+    """The table is searched after any order of taking out."""
+    choose = random.Random(1)
+    messages = [HumanMessage(f"{i}") for i in range(300)]
+    for _ in range(40):
+        OURS.dumps_typed(messages)
+        assert fragments.kept()[0] == len(messages)
+        gone = set(choose.sample(range(300), 200))
+        messages = [each for i, each in enumerate(messages) if i not in gone]
+        check(messages)
+        messages += [HumanMessage(f"{choose.random()}") for _ in range(200)]
+
+
+def test_threads_that_write_and_change_the_same_messages() -> None:
+    messages = [deep_message() for _ in range(20)]
+    done = threading.Event()
+    failures: list[BaseException] = []
+
+    def changing() -> None:
+        i = 0
+        while not done.is_set():
+            i += 1
+            message = messages[i % 20]
+            message.content = f"c{i}"
+            message.additional_kwargs = {"n": i}
+            message.additional_kwargs["m"] = i
+
+    def writing() -> None:
+        try:
+            for _ in range(200):
+                for each in OURS.loads_typed(OURS.dumps_typed(messages)):
+                    assert each.tool_calls
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=writing) for _ in range(3)]
+    changer = threading.Thread(target=changing)
+    changer.start()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    done.set()
+    changer.join()
+    assert not failures
+    check(messages)

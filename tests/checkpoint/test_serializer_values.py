@@ -1,0 +1,152 @@
+"""Whatever is written and read again is what upstream makes of it, whoever writes and reads."""
+
+import copy
+import json
+import warnings
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from langgraph_cy.checkpoint import OrjsonSerializer
+from langgraph_cy.checkpoint.messages import known_classes
+
+from .serializer_sameness import assert_same
+from .serializer_settings import PROPERTY
+from .serializer_values import (
+    ALLOWED,
+    MESSAGES,
+    anything,
+    leaves,
+    message_lists,
+    messages,
+    odd,
+    plain,
+)
+
+STOCK = JsonPlusSerializer(allowed_msgpack_modules=ALLOWED)
+OURS = OrjsonSerializer(allowed_msgpack_modules=ALLOWED)
+
+
+def outcome(function: Any, *args: Any) -> tuple[type | None, Any]:
+    """What a call returns, or the type of what it raises; with the warnings, by category."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            error, result = None, function(*args)
+        except Exception as raised:
+            error, result = type(raised), str(raised)
+    return error, (result, sorted({warning.category.__name__ for warning in caught}))
+
+
+def check(value: Any) -> str | None:
+    """Compare all ways to write and read a value; returns the tag it got."""
+    error, (stored, warned) = outcome(STOCK.dumps_typed, value)
+    own_error, (own, own_warned) = outcome(OURS.dumps_typed, value)
+    assert own_error is error
+    assert own_warned == warned
+    if error is not None:
+        assert own == stored
+        return None
+    expected = STOCK.loads_typed(stored)
+    assert own[0] == "json" or own == stored
+    assert_same(OURS.loads_typed(own), expected)
+    assert_same(STOCK.loads_typed(own), expected)
+    assert_same(OURS.loads_typed(stored), expected)
+    # from now on with the fragments that are kept
+    assert outcome(OURS.dumps_typed, value)[1][0] == own
+    tag, parts = outcome(OURS.dumps_parts, value)[1][0]
+    assert (tag, b"".join(parts) if isinstance(parts, tuple) else parts) == own
+    return own[0]
+
+
+@PROPERTY
+@given(plain)
+def test_plain_values(value: Any) -> None:
+    tag = check(value)
+    assert tag == ("null" if value is None else "json")
+    if value is not None:
+        written = OURS.dumps_typed(value)[1]
+        assert written == orjson.dumps(value)
+        assert_same(OURS.loads_typed(("json", written)), json.loads(written))
+
+
+@PROPERTY
+@given(anything)
+def test_any_values(value: Any) -> None:
+    check(value)
+
+
+@settings(PROPERTY, max_examples=max(1, PROPERTY.max_examples // 4))
+@pytest.mark.parametrize("cls", MESSAGES, ids=lambda cls: cls.__name__)
+@given(data=st.data())
+def test_messages(cls: type, data: Any) -> None:
+    check(data.draw(MESSAGES[cls]))
+
+
+def test_every_class_of_messages_is_known() -> None:
+    assert set(known_classes()) == set(MESSAGES)
+
+
+@PROPERTY
+@given(message_lists)
+def test_lists_of_messages(value: Any) -> None:
+    check(value)
+
+
+@PROPERTY
+@given(messages, st.data())
+def test_messages_with_anything_in_a_field(message: Any, data: Any) -> None:
+    """Fields can be set to anything, and extras can be of any name."""
+    name = data.draw(
+        st.sampled_from([*type(message).model_fields, "content_blocks", "lc", "self", "more"])
+    )
+    value = data.draw(
+        st.one_of(leaves, odd, plain, messages, st.lists(messages, max_size=2), st.just([()]))
+    )
+    how = data.draw(st.sampled_from(["fields", "extra", "delete", "reorder"]))
+    message = copy.copy(message)
+    if how == "extra":
+        message.__pydantic_extra__ = {**(message.__pydantic_extra__ or {}), name: value}
+    elif how == "delete":
+        message.__dict__.pop(name, None)
+    elif how == "reorder":
+        message.__dict__[name] = message.__dict__.pop(name, value)
+    else:
+        message.__dict__[name] = value
+    check(message)
+
+
+@PROPERTY
+@given(messages, st.data())
+def test_messages_with_anything_within(message: Any, data: Any) -> None:
+    """What pydantic validated once may have been changed in place since."""
+    message = copy.deepcopy(message)
+    containers = list(_containers(message.__dict__))
+    found = data.draw(st.sampled_from(containers))
+    value = data.draw(st.one_of(leaves, odd, plain, messages, st.just({"name": "n"})))
+    if isinstance(found, dict):
+        key = data.draw(st.sampled_from([*found, "lc", "extras", "type", "index", "new", 1]))
+        if data.draw(st.booleans()):
+            found.pop(key, None)
+        else:
+            found[key] = value
+    else:
+        found.append(value)
+    check(message)
+
+
+def _containers(value: Any) -> Any:
+    if type(value) is dict:
+        if value and "content" not in value and "page_content" not in value:
+            yield value
+        for each in value.values():
+            yield from _containers(each)
+    elif type(value) is list:
+        yield value
+        for each in value:
+            yield from _containers(each)
+    yield {}
