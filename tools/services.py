@@ -24,7 +24,6 @@ START_SECONDS = 30.0
 # The cluster lives for one run and holds nothing of value: durability would only cost time.
 POSTGRES_OPTIONS = {
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "max_connections": "200",
 }
@@ -36,11 +35,15 @@ POSTGRES_PROBE = (
 
 
 @contextlib.contextmanager
-def running(python: Path) -> Iterator[list[str]]:
-    """Both services, for as long as the context lasts.
+def running(
+    python: Path, postgres_port: int = POSTGRES_PORT, *, redis: bool = True
+) -> Iterator[list[str]]:
+    """The services, for as long as the context lasts.
 
     Args:
         python: an interpreter with psycopg, to see whether PostgreSQL lets the tests in.
+        postgres_port: where the tests look for PostgreSQL.
+        redis: whether they need Redis, too.
 
     Yields:
         One line for each service: where it came from.
@@ -50,29 +53,30 @@ def running(python: Path) -> Iterator[list[str]]:
     """
     with contextlib.ExitStack() as stack:
         lines = []
-        if _listens(POSTGRES_PORT):
-            lines.append(f"PostgreSQL: the one that answers at port {POSTGRES_PORT}")
+        if _listens(postgres_port):
+            lines.append(f"PostgreSQL: the one that answers at port {postgres_port}")
         else:
-            stack.enter_context(own_postgres())
-            lines.append(f"PostgreSQL: own cluster at port {POSTGRES_PORT}")
-        check_postgres(python)
-        if _listens(REDIS_PORT):
+            stack.enter_context(own_postgres(postgres_port))
+            lines.append(f"PostgreSQL: own cluster at port {postgres_port}")
+        check_postgres(python, postgres_port)
+        if redis and _listens(REDIS_PORT):
             lines.append(f"Redis: the one that answers at port {REDIS_PORT}")
-        else:
+        elif redis:
             stack.enter_context(own_redis())
             lines.append(f"Redis: own server at port {REDIS_PORT}")
-        check_redis()
+        if redis:
+            check_redis()
         yield lines
 
 
-def check_postgres(python: Path) -> None:
+def check_postgres(python: Path, port: int = POSTGRES_PORT) -> None:
     """Raise ToolError unless PostgreSQL lets upstream's user in."""
-    uri = f"postgres://{POSTGRES_USER}:{POSTGRES_PASSWORD}@{HOST}:{POSTGRES_PORT}/"
+    uri = f"postgres://{POSTGRES_USER}:{POSTGRES_PASSWORD}@{HOST}:{port}/"
     try:
         run("log in to PostgreSQL", [python, "-c", POSTGRES_PROBE, uri])
     except ToolError as error:
         raise ToolError(
-            f"port {POSTGRES_PORT} is taken, but not by a PostgreSQL with user and password "
+            f"port {port} is taken, but not by a PostgreSQL with user and password "
             f"'{POSTGRES_USER}', as upstream's tests need it\n{error}"
         ) from error
 
@@ -103,55 +107,107 @@ def find_program(name: str, folders: list[Path]) -> Path:
     return Path(found)
 
 
+def postgres_programs() -> tuple[Path, Path]:
+    """PostgreSQL's `initdb` and `pg_ctl`, of the newest version there is.
+
+    Raises:
+        ToolError: PostgreSQL is not installed.
+    """
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_major, reverse=True)
+    initdb = find_program("initdb", installed)
+    return initdb, find_program("pg_ctl", [initdb.parent])
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Cluster:
+    """A PostgreSQL cluster of our own that can be stopped and started.
+
+    Args:
+        folder: where it lives; `data` in it must have been made by initdb.
+        pg_ctl: the program that controls it.
+        user: account to run as, None for this process's own.
+        port: where it listens.
+
+    Attributes:
+        uri: for a client, which may do anything there.
+    """
+
+    def __init__(self, folder: Path, pg_ctl: Path, user: str | None, port: int) -> None:
+        self.uri = f"postgres://{POSTGRES_USER}:{POSTGRES_PASSWORD}@{HOST}:{port}/postgres"
+        self._folder = folder
+        self._user = user
+        self._log = folder / "log"
+        self._control: list[str | Path] = [pg_ctl, "-D", folder / "data", "-w", "-s"]
+
+    def start(self) -> None:
+        """Start the server and wait until it answers.
+
+        Raises:
+            ToolError: it does not start.
+        """
+        seconds = str(int(START_SECONDS))
+        try:
+            self._run("start PostgreSQL", "-l", self._log, "-t", seconds, "start")
+        except ToolError as error:
+            written = self._log.read_text("utf-8", "replace") if self._log.exists() else ""
+            raise ToolError(f"{error}\n{tail(written)}") from error
+
+    def stop(self) -> None:
+        """End the server at once, as a crash would: clients lose their connections."""
+        self._run("stop PostgreSQL", "-m", "immediate", "stop")
+
+    def _run(self, what: str, *arguments: str | Path) -> None:
+        environ = _postgres_environ(self._folder)
+        command = [*self._control, *arguments]
+        run(what, command, cwd=self._folder, env=environ, user=self._user)
+
+
 @contextlib.contextmanager
-def own_postgres(port: int = POSTGRES_PORT) -> Iterator[None]:
+def own_postgres(port: int = POSTGRES_PORT, *, keeps: bool = False) -> Iterator[Cluster]:
     """A PostgreSQL cluster in a temporary directory, gone afterwards.
+
+    Args:
+        port: where it listens.
+        keeps: what was committed is there after `Cluster.stop`.
 
     Raises:
         ToolError: PostgreSQL is not installed or does not start.
     """
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_major, reverse=True)
-    initdb = find_program("initdb", installed)
-    pg_ctl = find_program("pg_ctl", [initdb.parent])
+    initdb, pg_ctl = postgres_programs()
     user = _unprivileged_user()
     with _folder_for(user, "langgraph-cy-pg-") as folder:
-        data, log, password = folder / "data", folder / "log", folder / "password"
+        data, password = folder / "data", folder / "password"
         password.write_text(POSTGRES_PASSWORD + "\n", encoding="utf-8")
-        # env: the account's own HOME and locale may be unusable for it.
-        env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), "LC_ALL": "C"}
         run(
             "create a PostgreSQL cluster",
             [initdb, "-D", data, "-U", POSTGRES_USER, "--pwfile", password]
             + ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"],
             cwd=folder,
-            env=env,
+            env=_postgres_environ(folder),
             user=user,
         )
         settings = {
             **POSTGRES_OPTIONS,
+            "synchronous_commit": "on" if keeps else "off",
             "port": str(port),
             "listen_addresses": HOST,
             "unix_socket_directories": str(folder),
         }
         with (data / "postgresql.conf").open("a", encoding="utf-8") as config:
             config.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
-        control = [pg_ctl, "-D", data, "-w", "-s"]
+        cluster = Cluster(folder, pg_ctl, user, port)
+        cluster.start()
         try:
-            run(
-                "start PostgreSQL",
-                [*control, "-l", log, "-t", str(int(START_SECONDS)), "start"],
-                cwd=folder,
-                env=env,
-                user=user,
-            )
-        except ToolError as error:
-            written = log.read_text("utf-8", "replace") if log.exists() else ""
-            raise ToolError(f"{error}\n{tail(written)}") from error
-        try:
-            yield
+            yield cluster
         finally:
-            stop = [*control, "-m", "immediate", "stop"]
-            run("stop PostgreSQL", stop, cwd=folder, env=env, user=user)
+            cluster.stop()
 
 
 @contextlib.contextmanager
@@ -195,6 +251,11 @@ def _unprivileged_user() -> str | None:
         if name in accounts:
             return name
     raise ToolError("PostgreSQL does not run as root, and there is no account postgres or nobody")
+
+
+def _postgres_environ(folder: Path) -> dict[str, str]:
+    """An environment of its own: the account's HOME and locale may be unusable for it."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), "LC_ALL": "C"}
 
 
 @contextlib.contextmanager
