@@ -6,8 +6,19 @@ to show whether the cost of one unit depends on that size.
 
 # isort: off
 from bench.registry import CURVES, WORKLOADS
-from bench.workloads import loops, fan_out, features, state, curves
+from bench.workloads import loops, fan_out, features, state, memory, sqlite, postgres, curves
 
 # isort: on
 
-__all__ = ["CURVES", "WORKLOADS", "curves", "fan_out", "features", "loops", "state"]
+__all__ = [
+    "CURVES",
+    "WORKLOADS",
+    "curves",
+    "fan_out",
+    "features",
+    "loops",
+    "memory",
+    "postgres",
+    "sqlite",
+    "state",
+]

@@ -1,0 +1,9 @@
+from collections.abc import Iterable
+from typing import Any, final
+
+@final
+class Id:
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+def write_items(writes: Iterable[Any]) -> list[tuple[str, Any, int, str, Any]]: ...
