@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import textwrap
 import types
 from pathlib import Path
 
 import pytest
+from langgraph.checkpoint import memory
+from langgraph.checkpoint.memory import InMemorySaver
 
 import langgraph_cy
-from langgraph_cy import pytest_plugin
+from langgraph_cy import checkpoint, pytest_plugin
 from langgraph_cy.pytest_plugin import RunCounts
 
 pytest_plugins = ["pytester"]
@@ -56,6 +59,37 @@ STOCK = """
 """
 
 
+SAVERS = """
+    import pytest
+
+    import langgraph_cy.checkpoint
+    from langgraph.checkpoint import memory
+    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+
+    def test_savers(request):
+        conftest = request.config.pluginmanager.getplugin(str(request.path.parent / "conftest.py"))
+        for name in ("InMemorySaver", "MemorySaver"):
+            assert getattr(memory, name) is langgraph_cy.checkpoint.InMemorySaver
+        # A conftest imports names, not modules.
+        assert conftest.InMemorySaver is langgraph_cy.checkpoint.InMemorySaver
+
+
+    @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+    def test_savers_of_optional_packages(kind):
+        module = pytest.importorskip(f"langgraph.checkpoint.{kind}")
+        aio = pytest.importorskip(f"langgraph.checkpoint.{kind}.aio")
+        for place, prefix in ((module, ""), (aio, "Async")):
+            name = f"{prefix}{kind.capitalize()}Saver"
+            assert getattr(place, name) is getattr(langgraph_cy.checkpoint, name)
+
+
+    def test_serializer():
+        ours = langgraph_cy.checkpoint.OrjsonSerializer
+        assert (JsonPlusSerializer is ours) is SERIALIZER
+"""
+
+
 @pytest.fixture
 def suite(pytester: pytest.Pytester) -> pytest.Pytester:
     """A test suite of somebody else's, with one graph run."""
@@ -91,6 +125,21 @@ def test_off_leaves_stock_in_place(suite: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["langgraph_cy: off, stock*", "langgraph_cy: off, every run on*"])
 
 
+@pytest.mark.parametrize("serializer", [False, True])
+def test_our_savers_in_place_of_upstreams(pytester: pytest.Pytester, serializer: bool) -> None:
+    pytester.makeconftest("from langgraph.checkpoint.memory import InMemorySaver")
+    pytester.makepyfile(test_savers=f"SERIALIZER = {serializer}\n" + textwrap.dedent(SAVERS))
+    options = ["--langgraph-cy-savers", "--langgraph-cy-stats", "stats.json"]
+    if serializer:
+        options.append("--langgraph-cy-serializer")
+    result = run(pytester, *options)
+    assert result.ret == pytest.ExitCode.OK
+    replaced = json.loads((pytester.path / "stats.json").read_text())["replaced"]
+    assert "langgraph.checkpoint.memory.MemorySaver" in replaced
+    assert ("langgraph.checkpoint.serde.jsonplus.JsonPlusSerializer" in replaced) is serializer
+    result.stdout.fnmatch_lines([f"langgraph_cy: in place of {', '.join(replaced)}"])
+
+
 def test_refuses_a_stats_file_without_a_folder(suite: pytest.Pytester) -> None:
     result = run(suite, "--langgraph-cy-stats", "missing/stats.json")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -117,10 +166,15 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
 
 
 def configured(
-    folder: Path, *, off: bool = False, stats: str | None = None
+    folder: Path, *, off: bool = False, stats: str | None = None, savers: bool = False
 ) -> types.SimpleNamespace:
     """As much of a pytest.Config as the plugin reads, after the plugin's first hook."""
-    options = types.SimpleNamespace(langgraph_cy_off=off, langgraph_cy_stats=stats)
+    options = types.SimpleNamespace(
+        langgraph_cy_off=off,
+        langgraph_cy_stats=stats,
+        langgraph_cy_savers=savers,
+        langgraph_cy_serializer=False,
+    )
     config = types.SimpleNamespace(
         stash=pytest.Stash(),
         option=options,
@@ -149,6 +203,34 @@ def test_off_touches_nothing(engine: FakeEngine, tmp_path: Path) -> None:
     pytest_plugin.pytest_configure(config)
     pytest_plugin.pytest_unconfigure(config)
     assert engine.calls == []
+
+
+def test_savers_without_the_engine_and_back(engine: FakeEngine, tmp_path: Path) -> None:
+    config = configured(tmp_path, off=True, savers=True)
+    try:
+        assert memory.InMemorySaver is memory.MemorySaver is checkpoint.InMemorySaver
+        header = pytest_plugin.pytest_report_header(config)
+    finally:
+        pytest_plugin.pytest_unconfigure(config)
+    assert [line.split(",")[0].split(" of ")[0] for line in header] == [
+        "langgraph_cy: off",
+        "langgraph_cy: in place",
+    ]
+    assert memory.InMemorySaver is memory.MemorySaver is InMemorySaver
+    assert engine.calls == []
+
+
+def test_what_is_not_installed_is_left_out() -> None:
+    replacements = pytest_plugin.Replacements()
+    absent = {"langgraph.checkpoint.absent": {"Saver": "InMemorySaver"}}
+    try:
+        replacements.make({**absent, memory.__name__: {"MemorySaver": "InMemorySaver"}})
+        assert replacements.names == [f"{memory.__name__}.MemorySaver"]
+        assert memory.InMemorySaver is InMemorySaver
+    finally:
+        replacements.restore()
+    assert replacements.names == []
+    assert memory.MemorySaver is InMemorySaver
 
 
 def test_unconfigure_before_anything_was_started(engine: FakeEngine) -> None:

@@ -22,9 +22,9 @@ from processes import ToolError, run
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# In upstream's test group, but tools for people at a terminal: no test imports them, and
+# In upstream's test group, but tools for people and for type checkers: no test imports them, and
 # langgraph-cli[inmem] alone brings twenty packages.
-NOT_FOR_TESTS = {"langgraph-cli", "py-spy", "pytest-watcher"}
+NOT_FOR_TESTS = {"langgraph-cli", "pandas-stubs", "py-spy", "pytest-watcher"}
 # What this tool itself passes options to.
 OWN_REQUIREMENTS = ["pytest>=8", "pytest-xdist>=3.5"]
 
@@ -86,27 +86,27 @@ def clean_environ() -> dict[str, str]:
 # ---- upstream's tests ----------------------------------------------------------------------
 
 
-def version_brought(distribution: str, langgraph: str, python: Path) -> str:
-    """The version of a dependency that pip installs with a version of langgraph.
+def version_beside(distribution: str, langgraph: str, python: Path) -> str:
+    """The version of a distribution that pip installs beside a version of langgraph.
 
     Args:
-        distribution: its name, such as ``langgraph-prebuilt``.
+        distribution: its name, such as ``langgraph-prebuilt``; langgraph need not depend on it.
         langgraph: the version of langgraph.
         python: an interpreter with pip.
 
     Raises:
-        ToolError: pip finds no such langgraph, or it does not bring the distribution.
+        ToolError: pip finds no such langgraph, or nothing that fits beside it.
     """
     report = run(
-        f"resolve the dependencies of langgraph {langgraph}",
+        f"resolve the dependencies of langgraph {langgraph} and {distribution}",
         pip(python, "install", "--dry-run", "--ignore-installed", "--report", "-")
-        + [f"langgraph=={langgraph}"],
+        + [f"langgraph=={langgraph}", distribution],
         env=clean_environ(),
     )
     for found in json.loads(report)["install"]:
         if package_name(found["metadata"]["name"]) == distribution:
             return str(found["metadata"]["version"])
-    raise ToolError(f"langgraph {langgraph} does not bring {distribution}")
+    raise ToolError(f"pip would not install {distribution} beside langgraph {langgraph}")
 
 
 def upstream_tests(

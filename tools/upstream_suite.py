@@ -2,10 +2,14 @@
 
 Gets upstream's tests from the package index, runs them on stock and again with the engine
 installed before collection, and compares test by test. ``--prebuilt`` does that with the tests
-of the langgraph-prebuilt that the version of langgraph brings. Nothing of upstream's tests is kept
-in the repository. Exit code 0: every test that stock passes, the engine passes too. 1: it does
-not, or a run cannot be trusted, or not every local run was compiled where ``--require-compiled``
-asks for that. 2: the tool could not do its work (no network, no PostgreSQL, ...).
+of the langgraph-prebuilt that the version of langgraph brings. ``--savers`` also puts the savers of
+langgraph_cy.checkpoint in place of upstream's; ``--checkpoint``, ``--checkpoint-sqlite`` and
+``--checkpoint-postgres`` judge these by the tests of the distributions that they stand in for.
+Nothing of upstream's tests is kept in the repository.
+
+Exit code 0: every test that stock passes, the engine passes too. 1: it does not, or a run cannot be
+trusted, or not every local run was compiled where ``--require-compiled`` asks for that. 2: the tool
+could not do its work (no network, no PostgreSQL, ...).
 
 Standard library only: this starts before anything is installed.
 """
@@ -52,12 +56,77 @@ from suite_results import (
 STOCK_RECIPE = 1
 RERUNS = 2
 MAX_RERUN_TESTS = 20
-PREBUILT = "langgraph-prebuilt"
-# What a suite stands on besides its own distribution.
-SHOWN = ("langgraph", "langgraph-checkpoint", PREBUILT, "langchain-core")
+SAVERS = "--langgraph-cy-savers"
+SERIALIZER = "--langgraph-cy-serializer"
 RERUN_MINUTES = 5.0
 # A test that takes this long gets the stack of every thread written to the log, and goes on.
 STACKS_AFTER_SECONDS = 120
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What is to be known of a distribution of upstream's to run its tests.
+
+    Args:
+        replaces: options of the pytest plugin that put classes of ours in place of its own.
+        graphs: whether its tests run graphs.
+        postgres_port: where its tests look for PostgreSQL, as they have it in their text.
+        redis: whether some of its tests use Redis.
+        needs_services: whether its tests need PostgreSQL, all of them.
+        serial: whether its tests share one database, and so cannot share out their work.
+        requires: what its tests import and its dependency group for tests does not name.
+        about_stores: test files that are left out: stores are upstream's with us, too, and their
+            tests need extensions that few builds of SQLite and PostgreSQL have.
+        needs_redis: test files that are left out without services: they empty whatever Redis
+            answers.
+    """
+
+    replaces: tuple[str, ...] = ()
+    graphs: bool = True
+    postgres_port: int = services.POSTGRES_PORT
+    redis: bool = True
+    needs_services: bool = False
+    serial: bool = False
+    requires: tuple[str, ...] = ()
+    about_stores: tuple[str, ...] = ()
+    needs_redis: tuple[str, ...] = ()
+
+    def left_out(self, *, services: bool) -> tuple[str, ...]:
+        """The test files that do not run, on neither engine."""
+        return self.about_stores if services else self.about_stores + self.needs_redis
+
+
+LANGGRAPH = "langgraph"
+PREBUILT = "langgraph-prebuilt"
+CHECKPOINT = "langgraph-checkpoint"
+SQLITE = "langgraph-checkpoint-sqlite"
+POSTGRES = "langgraph-checkpoint-postgres"
+KINDS = {
+    LANGGRAPH: Kind(),
+    PREBUILT: Kind(),
+    CHECKPOINT: Kind(
+        (SAVERS, SERIALIZER),
+        graphs=False,
+        requires=("pycryptodome",),
+        about_stores=("tests/test_store.py",),
+        needs_redis=("tests/test_redis_cache.py",),
+    ),
+    SQLITE: Kind(
+        (SAVERS,),
+        redis=False,
+        about_stores=("tests/test_store.py", "tests/test_async_store.py", "tests/test_ttl.py"),
+    ),
+    POSTGRES: Kind(
+        (SAVERS,),
+        postgres_port=5441,
+        redis=False,
+        needs_services=True,
+        serial=True,
+        about_stores=("tests/test_store.py", "tests/test_async_store.py"),
+    ),
+}
+# What a suite stands on besides its own distribution.
+SHOWN = (LANGGRAPH, CHECKPOINT, SQLITE, POSTGRES, PREBUILT, "langchain-core")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,44 +134,57 @@ class Suite:
     """Upstream's tests of one distribution.
 
     Args:
-        distribution: whose tests: ``langgraph`` or ``langgraph-prebuilt``.
+        distribution: whose tests: one of KINDS.
         version: of that distribution.
         langgraph: the version of langgraph that they run with.
+        savers: whether our savers are in place of upstream's, also where the tests are not about
+            savers.
     """
 
     distribution: str
     version: str
     langgraph: str
+    savers: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """What is to be known of the distribution."""
+        return KINDS[self.distribution]
+
+    @property
+    def replaces(self) -> tuple[str, ...]:
+        """Options of the pytest plugin that put classes of ours in place of upstream's."""
+        return self.kind.replaces or ((SAVERS,) if self.savers else ())
 
     @property
     def name(self) -> str:
         """A name for files, and for people."""
         own = f"{self.distribution}-{self.version}"
-        return own if self.distribution == "langgraph" else f"{own}-langgraph-{self.langgraph}"
+        return own if self.distribution == LANGGRAPH else f"{own}-langgraph-{self.langgraph}"
 
     @property
     def pins(self) -> list[str]:
         """The requirements that put these versions into an environment, besides langgraph's."""
-        if self.distribution == "langgraph":
-            return []
-        return [f"{self.distribution}=={self.version}"]
+        own = [] if self.distribution == LANGGRAPH else [f"{self.distribution}=={self.version}"]
+        return [*own, *self.kind.requires]
 
     @classmethod
     def of(cls, args: argparse.Namespace, langgraph: str, python: Path) -> Suite:
         """The suite that the command line asks for, with a version of langgraph.
 
         Raises:
-            ToolError: that langgraph has no langgraph-prebuilt.
+            ToolError: there is no such distribution with that langgraph.
         """
-        if not args.prebuilt:
-            return cls("langgraph", langgraph, langgraph)
+        name = args.distribution
+        if name == LANGGRAPH:
+            return cls(name, langgraph, langgraph, args.savers)
         if args.env:
-            version = Environment(python).packages.get(PREBUILT)
+            version = Environment(python).packages.get(name)
             if version is None:
-                raise ToolError(f"{python} has no {PREBUILT}")
+                raise ToolError(f"{python} has no {name}")
         else:
-            version = suite_environment.version_brought(PREBUILT, langgraph, python)
-        return cls(PREBUILT, version, langgraph)
+            version = suite_environment.version_beside(name, langgraph, python)
+        return cls(name, version, langgraph, args.savers)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +199,8 @@ class Recipe:
         jobs: worker processes.
         expression: pytest's ``-k``; None for all tests.
         minutes: time after which a run is ended.
+        replaces: options of the pytest plugin for what is ours besides the engine.
+        left_out: test files that do not run, on neither engine.
     """
 
     python: Path
@@ -126,6 +210,8 @@ class Recipe:
     jobs: int
     expression: str | None
     minutes: float
+    replaces: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def environ(self, *, engine: bool) -> dict[str, str]:
         """What differs from this process's cleaned environment."""
@@ -141,7 +227,7 @@ class Recipe:
 
     def command(self, *, engine: bool, arguments: Sequence[str]) -> list[str]:
         """The pytest command line."""
-        plugin = ["-p", "langgraph_cy.pytest_plugin"] if engine else []
+        plugin = ["-p", "langgraph_cy.pytest_plugin", *self.replaces] if engine else []
         return [str(self.python), "-m", "pytest", "-p", "no:cacheprovider", *plugin, *arguments]
 
     def shell_line(self, name: str) -> str:
@@ -158,6 +244,7 @@ def run_suite(recipe: Recipe, folder: Path, *, engine: bool) -> SuiteResult:
         arguments = ["-v"]
     if recipe.expression is not None:
         arguments += ["-k", recipe.expression]
+    arguments += [f"--ignore={file}" for file in recipe.left_out]
     return _pytest(recipe, folder, engine, [*arguments, "tests"], recipe.minutes)
 
 
@@ -226,6 +313,8 @@ def stock_result(
     """
     identity = [STOCK_RECIPE, suite.name, environment.fingerprint, recipe.tests.name]
     identity += [recipe.services, recipe.jobs, recipe.expression]
+    if recipe.left_out:
+        identity.append(recipe.left_out)
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
     record = cache / "stock" / f"{suite.name}-{key}.json"
     if record.is_file() and not fresh:
@@ -248,18 +337,22 @@ def stock_result(
 
 def engine_result(recipe: Recipe, stock: SuiteResult, folder: Path) -> SuiteResult:
     """The result with the engine installed, with failures run again."""
-    print("running upstream's tests with the engine installed ...", flush=True)
+    place = "engine and savers" if recipe.replaces else "engine"
+    print(f"running upstream's tests with the {place} installed ...", flush=True)
     result = run_suite(recipe, folder, engine=True)
     result.reruns = run_again(recipe, to_rerun(stock, result), folder, engine=True)
     return result
 
 
-def read_stats(path: Path, *, partial: bool) -> tuple[dict[str, Any] | None, str]:
-    """The engine's counts of a run, and why they show that the engine was not in place.
+def read_stats(
+    path: Path, *, partial: bool, replaces: bool = False
+) -> tuple[dict[str, Any] | None, str]:
+    """The engine's counts of a run, and why they show that ours was not in place.
 
     Args:
         path: the file that the pytest plugin wrote.
-        partial: whether only some tests ran, which may be without any graph.
+        partial: whether the tests that ran may be without any graph.
+        replaces: whether classes of ours were to be in place of upstream's, besides the engine.
     """
     try:
         stats = json.loads(path.read_text("utf-8"))
@@ -269,6 +362,8 @@ def read_stats(path: Path, *, partial: bool) -> tuple[dict[str, Any] | None, str
         return stats, "the compiled core was not loaded"
     if not stats["compiled"] and not partial:
         return stats, "not one graph run was compiled: the engine was not in place"
+    if replaces and not stats["replaced"]:
+        return stats, "no name of upstream's stood for a saver of ours"
     return stats, ""
 
 
@@ -288,7 +383,7 @@ def judge(args: argparse.Namespace, version: str, cache: Path, work: Path) -> di
     wheel = None if args.stock_only else find_wheel(args, base, work)
     if args.env:
         environment = Environment(base)
-        environment.check(version, [*suite_environment.OWN_REQUIREMENTS, *needed])
+        environment.check(version, [*suite_environment.OWN_REQUIREMENTS, *suite.pins, *needed])
     else:
         extra = suite_environment.wheel_requirements(wheel) if wheel else ["orjson"]
         environment = suite_environment.make_environment(
@@ -301,12 +396,22 @@ def judge(args: argparse.Namespace, version: str, cache: Path, work: Path) -> di
         shutil.rmtree(site, ignore_errors=True)
         suite_environment.unpack_wheel(environment.python, wheel, site)
 
+    kind = suite.kind
     recipe = Recipe(
-        environment.python, tests, site, args.services, args.jobs, args.expression, args.timeout
+        environment.python,
+        tests,
+        site,
+        args.services or kind.needs_services,
+        1 if kind.serial else args.jobs,
+        args.expression,
+        args.timeout,
+        suite.replaces,
+        kind.left_out(services=args.services),
     )
     with contextlib.ExitStack() as stack:
-        if args.services:
-            for line in stack.enter_context(services.running(environment.python)):
+        if recipe.services:
+            running = services.running(environment.python, kind.postgres_port, redis=kind.redis)
+            for line in stack.enter_context(running):
                 print(line, flush=True)
         stock = stock_result(recipe, environment, suite, folder / "stock", cache, args.fresh)
         ours = None if args.stock_only else engine_result(recipe, stock, folder / "engine")
@@ -326,11 +431,16 @@ def report(
     require_compiled: bool = False,
 ) -> dict[str, Any]:
     """Print what the runs came to, and return the same for ``--json``."""
-    with_services = "with PostgreSQL and Redis" if recipe.services else "without services"
-    packages = {name: environment.packages.get(name, "none") for name in SHOWN}
+    with_services = "without services"
+    if recipe.services:
+        with_services = "with PostgreSQL and Redis" if suite.kind.redis else "with PostgreSQL"
+    packages = {name: environment.packages[name] for name in SHOWN if name in environment.packages}
     lines = ["", f"tests of {suite.distribution} {suite.version}, {with_services}"]
     lines += [", ".join(f"{name} {found}" for name, found in packages.items())]
-    lines += [environment.title, ""]
+    lines += [environment.title]
+    if recipe.left_out:
+        lines.append(f"left out: {', '.join(recipe.left_out)}")
+    lines.append("")
     lines += counts_table(stock, ours)
     if stock.cached:
         lines.append(f"stock's result is the one recorded {stock.cached}; --fresh makes it anew")
@@ -350,8 +460,9 @@ def report(
         if failures > MAX_RERUN_TESTS:
             lines.append(f"{failures:,} failures: more than {MAX_RERUN_TESTS}, none was run again")
         difference = compare(stock, ours)
-        partial = recipe.expression is not None
-        stats, problem = read_stats(folder / "engine" / "stats.json", partial=partial)
+        partial = recipe.expression is not None or not suite.kind.graphs
+        stats_file = folder / "engine" / "stats.json"
+        stats, problem = read_stats(stats_file, partial=partial, replaces=bool(recipe.replaces))
         problems += [text for text in (ours.problem, problem) if text]
         if require_compiled and stats is not None:
             problems += not_compiled(stats)
@@ -361,7 +472,10 @@ def report(
         lines += names_list("passed when run alone", difference.flaky)
         lines += names_list("fails on both", difference.shared)
         lines += names_list("stock does not pass, langgraph_cy does", difference.gained)
-        lines += ["", *(reasons_table(stats) if stats else []), ""]
+        lines += ["", *(reasons_table(stats) if stats else [])]
+        if recipe.replaces and stats is not None:
+            lines += ["ours in place of:", *(f"  {name}" for name in stats["replaced"])]
+        lines.append("")
         if difference.regressions:
             count = len(difference.regressions)
             problems.append(f"{count:,} tests that stock passes do not pass with the engine")
@@ -404,6 +518,15 @@ def interpreter(path: Path) -> Path:
     raise ToolError(f"--env: no Python at {path}")
 
 
+SUITE_HELP = {
+    PREBUILT: f"the tests of the {PREBUILT} that this langgraph brings, in place of its own",
+    CHECKPOINT: f"those of the {CHECKPOINT} that it brings, on our in-memory saver and with "
+    "OrjsonSerializer in place of JsonPlusSerializer; Redis is used only with --services",
+    SQLITE: f"those of {SQLITE}, on our savers",
+    POSTGRES: f"those of {POSTGRES}, on our savers; starts its own server where none answers",
+}
+
+
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
@@ -416,10 +539,22 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="VERSION",
         help="of langgraph, such as 1.2.21 (default: the one that the engine stands in for)",
     )
+    whose = parser.add_mutually_exclusive_group()
+    for name in KINDS:
+        if name != LANGGRAPH:
+            whose.add_argument(
+                name.replace("langgraph-", "--"),
+                action="store_const",
+                dest="distribution",
+                const=name,
+                default=LANGGRAPH,
+                help=SUITE_HELP[name],
+            )
     add(
-        "--prebuilt",
+        "--savers",
         action="store_true",
-        help=f"the tests of the {PREBUILT} that this langgraph brings, in place of its own",
+        help="with the engine, also langgraph_cy.checkpoint's savers in place of upstream's "
+        "InMemorySaver, SqliteSaver, AsyncSqliteSaver, PostgresSaver and AsyncPostgresSaver",
     )
     add(
         "--require-compiled",

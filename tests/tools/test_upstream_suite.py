@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -238,6 +239,15 @@ def test_read_stats(tmp_path: Path, stats: dict[str, object], partial: bool, tex
     assert bool(problem) == bool(text)
 
 
+@pytest.mark.parametrize("replaced", [[], ["langgraph.checkpoint.memory.InMemorySaver"]])
+def test_savers_must_have_been_in_place(tmp_path: Path, replaced: list[str]) -> None:
+    path = tmp_path / "stats.json"
+    path.write_text(json.dumps({"core_compiled": True, "compiled": 1, "replaced": replaced}))
+    _, problem = upstream_suite.read_stats(path, partial=False, replaces=True)
+    assert ("stood for a saver of ours" in problem) is not bool(replaced)
+    assert upstream_suite.read_stats(path, partial=False)[1] == ""
+
+
 def test_read_stats_that_were_never_written(tmp_path: Path) -> None:
     found, problem = upstream_suite.read_stats(tmp_path / "stats.json", partial=True)
     assert found is None
@@ -343,7 +353,11 @@ def recipe(tmp_path: Path) -> upstream_suite.Recipe:
         "def test_bad(): assert os.environ['NO_DOCKER'] == 'false'\n"
         "def test_clean(): assert 'LANGGRAPH_CY_REQUIRE_COMPILED' not in os.environ\n"
     )
-    return upstream_suite.Recipe(Path(sys.executable), tests, None, False, 1, None, 1.0)
+    (tests / "tests/test_redis.py").write_text("def test_empties_a_server(): assert 0\n")
+    left_out = ("tests/test_redis.py",)
+    return upstream_suite.Recipe(
+        Path(sys.executable), tests, None, False, 1, None, 1.0, left_out=left_out
+    )
 
 
 def test_run_suite_reruns_and_reports(
@@ -447,6 +461,30 @@ def test_the_report_decides(
     assert found["packages"]["langgraph"] == environment.packages["langgraph"]
 
 
+@pytest.mark.parametrize("distribution", ["langgraph", upstream_suite.CHECKPOINT])
+def test_a_report_on_savers(
+    recipe: upstream_suite.Recipe,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    distribution: str,
+) -> None:
+    """It names what was replaced; tests that are about savers alone need not run a graph."""
+    name = "langgraph.checkpoint.memory.MemorySaver"
+    stats = {"core_compiled": True, "compiled": 0, "stock": 0, "lost": 0, "reasons": {}}
+    (tmp_path / "engine").mkdir()
+    (tmp_path / "engine/stats.json").write_text(json.dumps({**stats, "replaced": [name]}))
+    environment = suite_environment.Environment(Path(sys.executable))
+    judged = upstream_suite.Suite(distribution, "1.0", "1.0", savers=True)
+    recipe = dataclasses.replace(recipe, replaces=judged.replaces)
+    results = suite(**{"t.py::a": "passed"}), suite(**{"t.py::a": "failed"})
+    found = upstream_suite.report(recipe, environment, judged, tmp_path, *results)
+    printed = capsys.readouterr().out
+    assert f"ours in place of:\n  {name}\n" in printed
+    assert f"-p langgraph_cy.pytest_plugin {' '.join(judged.replaces)} t.py::a" in printed
+    not_in_place = [p for p in found["problems"] if "the engine was not in place" in p]
+    assert bool(not_in_place) is (distribution == "langgraph")
+
+
 def test_a_run_that_hangs_is_ended(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
     environ = dict(os.environ)
@@ -468,9 +506,21 @@ def test_a_command_that_fails_says_so(tmp_path: Path) -> None:
 def test_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = upstream_suite.arguments(["1.2.22", "1.2.21", "--services", "-k", "a or b"])
     assert (args.versions, args.services, args.expression) == (["1.2.22", "1.2.21"], True, "a or b")
+    assert (args.distribution, args.savers) == ("langgraph", False)
     args = upstream_suite.arguments(["--prebuilt", "--require-compiled"])
-    assert (args.versions, args.prebuilt, args.require_compiled) == ([UPSTREAM_VERSION], True, True)
-    for wrong in (["1.0", "--jobs", "0"], ["1.0", "--wheel", str(tmp_path / "no.whl")]):
+    assert (args.versions, args.require_compiled) == ([UPSTREAM_VERSION], True)
+    assert args.distribution == upstream_suite.PREBUILT
+    for option, distribution in (
+        ("--checkpoint", upstream_suite.CHECKPOINT),
+        ("--checkpoint-sqlite", upstream_suite.SQLITE),
+        ("--checkpoint-postgres", upstream_suite.POSTGRES),
+    ):
+        assert upstream_suite.arguments([option]).distribution == distribution
+    for wrong in (
+        ["1.0", "--jobs", "0"],
+        ["1.0", "--prebuilt", "--checkpoint"],
+        ["1.0", "--wheel", str(tmp_path / "no.whl")],
+    ):
         with pytest.raises(SystemExit):
             upstream_suite.arguments(wrong)
     assert "no file" in capsys.readouterr().err
@@ -480,10 +530,13 @@ def test_which_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The distribution's version is the environment's, or the one that langgraph brings."""
     args = upstream_suite.arguments(["1.0"])
     suite = upstream_suite.Suite.of(args, "1.0", Path("python"))
-    assert (suite.name, suite.pins) == ("langgraph-1.0", [])
+    assert (suite.name, suite.pins, suite.replaces) == ("langgraph-1.0", [], ())
+    args = upstream_suite.arguments(["1.0", "--savers"])
+    suite = upstream_suite.Suite.of(args, "1.0", Path("python"))
+    assert suite.replaces == (upstream_suite.SAVERS,)
 
     def run(what: str, command: list[object], **options: object) -> str:
-        assert "langgraph==1.0" in command
+        assert command[-2:] == ["langgraph==1.0", args.distribution]
         found = [{"metadata": {"name": n, "version": v}} for n, v in brought.items()]
         return json.dumps({"install": found})
 
@@ -495,14 +548,26 @@ def test_which_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert suite.name == "langgraph-prebuilt-0.7-langgraph-1.0"
     assert suite.pins == ["langgraph-prebuilt==0.7"]
     brought = {"langgraph": "1.0"}
-    with pytest.raises(ToolError, match=r"langgraph 1\.0 does not bring langgraph-prebuilt"):
+    with pytest.raises(ToolError, match=r"not install langgraph-prebuilt beside langgraph 1\.0"):
         upstream_suite.Suite.of(args, "1.0", Path("python"))
+    args = upstream_suite.arguments(["1.0", "--checkpoint"])
+    brought = {"langgraph": "1.0", "langgraph-checkpoint": "4.0"}
+    suite = upstream_suite.Suite.of(args, "1.0", Path("python"))
+    assert suite.pins == ["langgraph-checkpoint==4.0", "pycryptodome"]
+    assert suite.replaces == (upstream_suite.SAVERS, upstream_suite.SERIALIZER)
     monkeypatch.undo()
 
     args = upstream_suite.arguments(["1.0", "--prebuilt", "--env", str(tmp_path)])
     suite = upstream_suite.Suite.of(args, "1.0", Path(sys.executable))
     have = suite_environment.Environment(Path(sys.executable)).packages["langgraph-prebuilt"]
     assert suite.version == have
+
+
+def test_tests_that_empty_a_redis_run_only_where_it_may_be_used() -> None:
+    kind = upstream_suite.KINDS[upstream_suite.CHECKPOINT]
+    assert set(kind.left_out(services=False)) - set(kind.left_out(services=True)) == {
+        "tests/test_redis_cache.py"
+    }
 
 
 def test_a_tool_error_ends_with_code_2(
