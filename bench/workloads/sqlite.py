@@ -1,12 +1,14 @@
 """Loops that store a checkpoint after every superstep in an SQLite file, and wait for it."""
 
+import shutil
 import sqlite3
+import tempfile
+import weakref
 from collections.abc import Callable
 from contextlib import closing
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from langgraph.checkpoint.sqlite import SqliteSaver as StockSqliteSaver
@@ -21,20 +23,23 @@ WRITES = "SELECT * FROM writes WHERE checkpoint_id = ? ORDER BY rowid"
 CHECKPOINTS = "SELECT * FROM checkpoints WHERE thread_id = ? ORDER BY checkpoint_id"
 
 
+def _remove(conn: sqlite3.Connection, folder: str) -> None:
+    conn.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 class Database:
     """A file that lives as long as this object, with a saver on it."""
 
     def __init__(self, saver_class: Callable[[sqlite3.Connection], Any], level: str) -> None:
-        self._folder = TemporaryDirectory()
-        self.path = str(Path(self._folder.name) / "checkpoints.db")
+        folder = tempfile.mkdtemp()
+        self.path = str(Path(folder) / "checkpoints.db")
         self.conn = sqlite3.connect(self.path, check_same_thread=False)
         self.saver = saver_class(self.conn)
         self.saver.setup()
         self.conn.execute(f"PRAGMA synchronous={level}")
         self.threads = 0
-
-    def __del__(self) -> None:
-        self.conn.close()
+        weakref.finalize(self, _remove, self.conn, folder)
 
     def new_thread(self) -> str:
         """The id of a thread that has no checkpoint yet."""

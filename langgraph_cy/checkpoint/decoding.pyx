@@ -48,6 +48,8 @@ cdef extern from "Python.h":
     PyObject* PyList_GET_ITEM(PyObject* values, Py_ssize_t i) noexcept
     double PyFloat_AS_DOUBLE(PyObject* number) noexcept
     Py_ssize_t PyUnicode_GET_LENGTH(PyObject* text) noexcept
+    bint PyGC_Disable() noexcept
+    bint PyGC_Enable() noexcept
 
 cdef enum:
     DONE = 0
@@ -273,13 +275,7 @@ cdef inline int revive(PyObject* value, PyTypeObject* cls, int depth) except -1:
     return DONE
 
 
-def decode(data, otherwise):
-    """The value of a JSON text.
-
-    Args:
-        data: the text, as UTF-8.
-        otherwise: what to return where upstream has to read the text.
-    """
+cdef object decoded(object data, object otherwise):
     cdef object value
     try:
         value = loads(data)
@@ -291,3 +287,19 @@ def decode(data, otherwise):
     if revive(<PyObject*>value, Py_TYPE(<PyObject*>value), 0):
         return otherwise
     return value
+
+
+def decode(data, otherwise):
+    """The value of a JSON text.
+
+    Args:
+        data: the text, as UTF-8.
+        otherwise: what to return where upstream has to read the text.
+    """
+    # all that is made is in use: there is nothing to be collected
+    cdef bint collecting = PyGC_Disable()
+    try:
+        return decoded(data, otherwise)
+    finally:
+        if collecting:
+            PyGC_Enable()
