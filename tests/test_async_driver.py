@@ -757,7 +757,7 @@ async def expire(waiting: Waiting, limit: Callable[[], Any]) -> None:
 async def limited(waiting: Waiting, run: Awaitable[Any]) -> Any:
     loop = asyncio.get_running_loop()
     if sys.version_info < (3, 11):
-        return await asyncio.wait_for(run, 0.2)
+        return await asyncio.wait_for(run, 0.6)
     async with asyncio.timeout(None) as scope:
         watch = asyncio.ensure_future(expire(waiting, lambda: scope.reschedule(loop.time())))
         result = await run
@@ -783,7 +783,7 @@ async def moved_on_after(waiting: Waiting, run: Awaitable[Any]) -> Any:
 
 
 async def waited_for(waiting: Waiting, run: Awaitable[Any]) -> Any:
-    return await asyncio.wait_for(run, 0.2)
+    return await asyncio.wait_for(run, 0.6)
 
 
 GUARDS = {
