@@ -35,6 +35,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
+from langgraph_cy import notes
 from langgraph_cy.checkpoint.serializer import OrjsonSerializer
 
 try:
@@ -672,7 +673,4 @@ def add_note(error: psycopg.Error, action: str, place: Place, reconnects: bool) 
         note += " The tables are missing: call the saver's setup() once."
     else:
         note += " Nothing of it is stored."
-    if hasattr(error, "add_note"):
-        error.add_note(note)
-    else:  # before Python 3.11
-        error.args = (f"{error.args[0] if error.args else ''}\n{note}", *error.args[1:])
+    notes.add_note(error, note)
