@@ -94,6 +94,7 @@ cdef class Plan:
     cdef list traits                     # traits of each compiled channel, None for a user's own
     cdef readonly list custom            # indices of channels that follow the Python protocol
     cdef list finishing                  # indices of compiled channels with a finish()
+    cdef list filled                     # indices of channels that may start with a value
     cdef list subscribers                # channel index -> tuple of PlanNode
     cdef readonly dict managed           # name -> managed value class
     cdef readonly int tasks_index        # channel index of the Topic of Sends, or -1

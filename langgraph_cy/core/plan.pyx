@@ -6,6 +6,8 @@ operations, so that any number of runs on any number of threads may share it. It
 once for a graph and dropped when an attribute that it was made from changes.
 """
 
+from cython cimport final
+
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.ref cimport PyObject
@@ -14,8 +16,16 @@ from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from langgraph_cy import upstream as up
 from langgraph_cy.core.guards cimport lgcy_dict_version
 from langgraph_cy.core.channels cimport (
-    TRAIT_CONSUMES, TRAIT_FINISHES, TRAIT_STABLE, Channel, channel_traits, compiled_channel,
+    TRAIT_CONSUMES, TRAIT_FINISHES, TRAIT_STABLE, BinaryOperatorAggregate, Channel, DeltaChannel,
+    channel_traits, compiled_channel,
 )
+
+cdef extern from "Python.h":
+    # As in cpython.list and cpython.tuple, but nothing is counted for what is only compared.
+    PyObject* list_item "PyList_GET_ITEM"(PyObject*, Py_ssize_t)
+    PyObject* tuple_item "PyTuple_GET_ITEM"(PyObject*, Py_ssize_t)
+    Py_ssize_t list_size "PyList_GET_SIZE"(PyObject*)
+    Py_ssize_t tuple_size "PyTuple_GET_SIZE"(PyObject*)
 
 cdef object BaseChannel = up.BaseChannel
 cdef object ChannelWrite = up.ChannelWrite
@@ -311,6 +321,7 @@ cdef int lower_proc(PlanNode node, Plan plan) except -1:
     return 0
 
 
+@final
 cdef class Guarded:
     """Items of one mapping that a plan was made from."""
 
@@ -370,6 +381,7 @@ cdef class Plan:
         self.traits = []
         self.custom = []
         self.finishing = []
+        self.filled = []
         self.tasks_index = -1
         self.nodes = ()
         self.node_index = {}
@@ -399,11 +411,14 @@ cdef class Plan:
                 self.prototypes.append(spec)
                 self.traits.append(None)
                 self.custom.append(index)
+                self.filled.append(index)
             else:
                 self.prototypes.append(twin)
                 self.traits.append(channel_traits(twin))
                 if channel_traits(twin) & TRAIT_FINISHES:
                     self.finishing.append(index)
+                if isinstance(twin, (BinaryOperatorAggregate, DeltaChannel)):
+                    self.filled.append(index)
             if isinstance(spec, up.DeltaChannel):
                 self.has_delta = self.rebuilds = True
             elif isinstance(spec, up.BinaryOperatorAggregate):
@@ -491,9 +506,11 @@ cdef class Plan:
             attributes: the graph's own `__dict__`.
         """
         cdef Py_ssize_t i, j
-        cdef tuple guard, copy
-        cdef list live
+        cdef tuple guard
         cdef PyObject* found
+        cdef PyObject* pair
+        cdef PyObject* live
+        cdef PyObject* copy
         cdef unsigned long long version = lgcy_dict_version(attributes)
         if self.guarded is None:
             self.group_guards()
@@ -509,16 +526,16 @@ cdef class Plan:
                     return False
             self.version = version
         for i in range(PyList_GET_SIZE(self.guarded)):
-            if not (<Guarded>PyList_GET_ITEM(self.guarded, i)).holds():
+            if not (<Guarded>list_item(<PyObject*>self.guarded, i)).holds():
                 return False
         for i in range(PyList_GET_SIZE(self.frozen)):
-            guard = <tuple>PyList_GET_ITEM(self.frozen, i)
-            live = <list>PyTuple_GET_ITEM(guard, 0)
-            copy = <tuple>PyTuple_GET_ITEM(guard, 1)
-            if PyList_GET_SIZE(live) != PyTuple_GET_SIZE(copy):
+            pair = list_item(<PyObject*>self.frozen, i)
+            live = tuple_item(pair, 0)
+            copy = tuple_item(pair, 1)
+            if list_size(live) != tuple_size(copy):
                 return False
-            for j in range(PyTuple_GET_SIZE(copy)):
-                if PyList_GET_ITEM(live, j) != PyTuple_GET_ITEM(copy, j):
+            for j in range(tuple_size(copy)):
+                if list_item(live, j) != tuple_item(copy, j):
                     return False
         return True
 
@@ -571,13 +588,15 @@ cdef class Plan:
         return made
 
     cdef list new_channels(self):
-        cdef list channels = []
+        """Empty channels: those that start without a value are shared until a run writes them."""
+        cdef list channels = self.prototypes.copy()
         cdef Py_ssize_t index
-        for index in range(len(self.prototypes)):
+        for position in self.filled:
+            index = position
             if self.traits[index] is None:
-                channels.append(self.prototypes[index].from_checkpoint(up.MISSING))
+                channels[index] = self.prototypes[index].from_checkpoint(up.MISSING)
             else:
-                channels.append((<Channel>self.prototypes[index]).c_fresh())
+                channels[index] = (<Channel>self.prototypes[index]).c_fresh()
         return channels
 
     def __reduce__(self):

@@ -4,7 +4,7 @@ from langgraph_cy.core.plan cimport BranchStep, KeySet, Plan, PlanNode
 
 cdef class RunState:
     cdef readonly Plan plan
-    cdef list channels           # by channel index: a compiled channel or a user's own
+    cdef list channels           # by channel index; the plan's prototype until it is first written
     cdef bint has_custom         # some channel follows the Python protocol
     cdef long long* versions     # by channel index, 0 while a channel has none
     cdef long long newest        # the highest version given out so far
@@ -29,6 +29,7 @@ cdef class RunState:
     cdef bint is_custom(self, Py_ssize_t index) except -1
     cdef bint available(self, Py_ssize_t index) except -1
     cdef object get(self, Py_ssize_t index)
+    cdef Channel own(self, Py_ssize_t index)
     cdef bint update(self, Py_ssize_t index, list values) except -1
     cdef bint consume(self, Py_ssize_t index) except -1
     cdef bint finish(self, Py_ssize_t index) except -1

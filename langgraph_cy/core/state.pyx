@@ -6,11 +6,15 @@ their C methods; a user's own channel through the protocol of upstream's `BaseCh
 """
 
 from cpython.list cimport PyList_GET_ITEM
+from cpython.object cimport PyObject
 from libc.stdlib cimport calloc, free
 
 from langgraph_cy import upstream as up
 from langgraph_cy.core.debug cimport LGCY_DEBUG_BUILD, born, died
 from langgraph_cy.core.channels cimport TRAIT_CLEARS_ON_EMPTY, Channel, DeltaChannel, LastValue
+
+cdef extern from "Python.h":
+    PyObject* list_item "PyList_GET_ITEM"(object, Py_ssize_t)  # only to be compared: not counted
 
 cdef object EmptyChannelError = up.EmptyChannelError
 cdef object EMPTY_SEQ = up.EMPTY_SEQ
@@ -120,11 +124,21 @@ cdef class RunState:
             return self.channels[index].get()
         return (<Channel>PyList_GET_ITEM(self.channels, index)).c_get()
 
+    cdef inline Channel own(self, Py_ssize_t index):
+        """A compiled channel that is about to change, and no other run's."""
+        cdef Channel channel = <Channel>PyList_GET_ITEM(self.channels, index)
+        if <PyObject*>channel == list_item(self.plan.prototypes, index):
+            channel = channel.c_fresh()
+            self.channels[index] = channel
+            if self._named is not None:
+                self._named[self.plan.channel_names[index]] = channel
+        return channel
+
     cdef bint update(self, Py_ssize_t index, list values) except -1:
         cdef bint changed
         if self.is_custom(index):
             return bool(self.channels[index].update(values if values else EMPTY_SEQ))
-        changed = (<Channel>PyList_GET_ITEM(self.channels, index)).c_update(values)
+        changed = self.own(index).c_update(values)
         if values:
             self.track(index)
         return changed
@@ -132,12 +146,12 @@ cdef class RunState:
     cdef bint consume(self, Py_ssize_t index) except -1:
         if self.is_custom(index):
             return bool(self.channels[index].consume())
-        return (<Channel>PyList_GET_ITEM(self.channels, index)).c_consume()
+        return self.own(index).c_consume()
 
     cdef bint finish(self, Py_ssize_t index) except -1:
         if self.is_custom(index):
             return bool(self.channels[index].finish())
-        return (<Channel>PyList_GET_ITEM(self.channels, index)).c_finish()
+        return self.own(index).c_finish()
 
     cdef int mark_updated(self, Py_ssize_t index) except -1:
         if not self.updated_mask[index]:
