@@ -1,5 +1,5 @@
 from langgraph_cy.core.settings cimport RunSettings
-from langgraph_cy.core.plan cimport BranchStep, CallStep, PlanNode
+from langgraph_cy.core.plan cimport PlanNode
 from langgraph_cy.core.state cimport RunState
 
 
@@ -50,25 +50,3 @@ cdef class ObservedConfig(dict):
     cdef object path                     # branch path whose run this is, None for the node
     cdef int index                       # step of the node
     cdef int fill(self) except -1
-
-
-cdef class AsyncCall:
-    cdef CallStep call
-    cdef Task task
-    cdef BranchStep asked                # the conditional edge whose path this is, else None
-    cdef object argument
-    cdef object own                      # the step's config, if the function takes it
-    cdef object context                  # the copied context that every step enters
-    cdef object coroutine                # what runs, None before and after
-    cdef object value                    # what it awaits now, then what it returned
-    cdef bint recursed                   # the function's result was a Runnable, which runs now
-    cdef object open(self)
-    cdef bint step(self, object sent) except -1
-    cdef bint settle(self, object result) except -1
-
-
-cdef AsyncCall call_of(Task task, object argument)
-cdef bint needs_awaiting(Task task) except -1
-cdef int begin_attempt(Task task) except -1
-cdef int run_attempt(Task task) except -1
-cdef object advance(Task task)

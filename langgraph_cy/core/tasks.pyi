@@ -1,5 +1,5 @@
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph._internal._scratchpad import PregelScratchpad
@@ -9,8 +9,6 @@ from typing_extensions import Self, disjoint_base
 
 from langgraph_cy.core.plan import PlanNode
 from langgraph_cy.run_context import RunContext
-
-_T = TypeVar("_T")
 
 @disjoint_base
 class Head:
@@ -81,19 +79,3 @@ class Task:
 class ObservedConfig(dict[str, Any]):
     def get(self, key: str, default: Any = None) -> Any: ...
     def setdefault(self, key: str, default: Any = None) -> Any: ...
-
-@disjoint_base
-class AsyncCall:
-    def __await__(self) -> Generator[Any, Any, Any]: ...
-    def throw(self, error: BaseException) -> bool: ...
-
-def set_below(
-    fits: Callable[[Any, str], bool],
-    run: Callable[[Any, Task, Any], Any],
-    awaited: Callable[[Any, Task, Any], Awaitable[Any]],
-) -> None: ...
-async def awaiting(awaitable: Awaitable[_T]) -> _T: ...
-async def step_awaited(task: Task, argument: Any) -> Any: ...
-async def await_node(task: Task, call: AsyncCall) -> None: ...
-async def await_path(task: Task, index: int, path: AsyncCall, output: Any) -> None: ...
-async def await_writer(task: Task, index: int, output: Any) -> None: ...

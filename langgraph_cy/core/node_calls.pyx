@@ -1,0 +1,315 @@
+# cython: language_level=3, embedsignature=True
+"""Calls of what a node or the path of a conditional edge runs, as upstream's Runnables make them.
+
+Each runs inside a copied context, in which the config stands that it may ask for. A coroutine
+function is awaited in the caller's own asyncio task.
+"""
+
+from cpython.contextvars cimport PyContext_CopyCurrent, PyContext_Enter, PyContext_Exit
+from cpython.contextvars cimport PyContextVar_Set
+from cpython.object cimport PyObject_Call
+from cpython.ref cimport Py_DECREF, PyObject
+
+import sys
+
+from langgraph_cy import upstream as up
+from langgraph_cy.core.outputs cimport write
+from langgraph_cy.core.plan cimport GraphStep, Step, WriteStep
+from langgraph_cy.core.settings cimport RunSettings
+from langgraph_cy.core.tasks cimport ObservedConfig
+
+cdef object CHILD_CONFIG = up.var_child_runnable_config
+cdef object Command = up.Command
+cdef object Runnable = up.Runnable
+cdef str CONFIG_KEY_RUNTIME = up.CONFIG_KEY_RUNTIME
+# Before, asyncio's tasks take no context: upstream runs coroutines in the caller's own.
+cdef bint CONTEXTS = sys.version_info >= (3, 11)
+
+cdef extern from "Python.h":
+    ctypedef enum PySendResult:
+        PYGEN_RETURN
+        PYGEN_ERROR
+        PYGEN_NEXT
+    PySendResult PyIter_Send(object iterator, object value, PyObject** result) except PYGEN_ERROR
+    bint PyCoro_CheckExact(object value)
+
+
+cdef inline bint may_be_runnable(object value):
+    """Whether a returned value is a Runnable, told from the commonest types first."""
+    cdef object kind = type(value)
+    if value is None or kind is dict or kind is str or kind is list or kind is tuple:
+        return False
+    return isinstance(value, Runnable)
+
+
+cdef dict injected(CallStep call, Task task, object config):
+    """The keyword arguments that upstream injects into a function that asks for them."""
+    cdef dict kwargs = {}
+    for name, attribute in call.accepts:
+        if name == "config":
+            kwargs[name] = config
+        elif name == "runtime":
+            kwargs[name] = config["configurable"][CONFIG_KEY_RUNTIME]
+        elif name == "previous":
+            kwargs[name] = task.head.previous
+        elif name == "store":
+            kwargs[name] = task.context.store
+        else:
+            kwargs[name] = getattr(task.context.runtime, attribute)
+    return kwargs
+
+
+cdef object run_call(CallStep call, Task task, object argument, BranchStep asked):
+    """Call a lowered function the way upstream's `RunnableCallable.invoke` does.
+
+    Args:
+        asked: the conditional edge whose path this is, None for the node's own function.
+    """
+    cdef ObservedConfig observed
+    cdef dict kwargs = None
+    cdef object config = None, own = None, result, context
+    cdef int index = 0 if asked is None else asked.index
+    if call.takes_config:
+        own = config = task.step_config(index)
+        if asked is not None:  # a path has a callback run of its own around it
+            config = task.context.path_config(task, own, call.runnable)
+    else:
+        observed = ObservedConfig.__new__(ObservedConfig)
+        observed.task = task
+        observed.index = index
+        if asked is not None:
+            observed.path = call.runnable
+        config = observed
+    if call.accepts:
+        kwargs = injected(call, task, own)
+    context = PyContext_CopyCurrent()
+    PyContext_Enter(context)
+    try:
+        PyContextVar_Set(CHILD_CONFIG, config)
+        if kwargs is None:
+            result = call.func(argument)
+        else:
+            result = PyObject_Call(call.func, (argument,), kwargs)
+        if asked is None and call.recurse and may_be_runnable(result):
+            result = result.invoke(argument, config if own is None else own)
+    finally:
+        PyContext_Exit(context)
+    if asked is not None and call.recurse and may_be_runnable(result):
+        result = result.invoke(argument, task.step_config(index))
+    return result
+
+
+cdef object run_below = None    # (graph, task, input) -> what the graph returns
+cdef object await_below = None  # the same, for it to be awaited
+cdef object fits_below = None   # (graph, method name) -> whether it may run so
+
+
+def set_below(fits, run, awaited):
+    """Tell how to run a graph that is a node, as the module does that runs graphs."""
+    global fits_below, run_below, await_below
+    fits_below, run_below, await_below = fits, run, awaited
+
+
+cdef bint runs_below(Task task, str method) except -1:
+    """Whether a task's node is a graph that can run without a config of its own."""
+    cdef RunSettings context = task.context
+    return (
+        type(task.node.first) is GraphStep
+        and context.open_below
+        and context.stream is None
+        and task.attempt == 0
+        and not isinstance(task.input, Command)  # which is no input, but resumes a thread
+        and fits_below(task.node.first.runnable, method)
+    )
+
+
+cdef ObservedConfig observed_config(Task task):
+    """The config that the first step of a task's node would see."""
+    cdef ObservedConfig observed = ObservedConfig.__new__(ObservedConfig)
+    observed.task = task
+    return observed
+
+
+cdef object run_step(Task task, object argument):
+    """Run the first step of a node and return its output."""
+    cdef Step step = task.node.first
+    cdef object config, context
+    if runs_below(task, "invoke"):
+        context = PyContext_CopyCurrent()
+        PyContext_Enter(context)
+        try:
+            PyContextVar_Set(CHILD_CONFIG, observed_config(task))
+            return run_below(step.runnable, task, argument)
+        finally:
+            PyContext_Exit(context)
+    if type(step) is CallStep and (<CallStep>step).func is not None:
+        return run_call(<CallStep>step, task, argument, None)
+    if type(step) is WriteStep:
+        write(task, <WriteStep>step, argument)
+        return argument
+    config = task.step_config(0)
+    context = PyContext_CopyCurrent()
+    PyContext_Enter(context)
+    try:
+        PyContextVar_Set(CHILD_CONFIG, config)
+        return step.runnable.invoke(argument, config)
+    finally:
+        PyContext_Exit(context)
+
+
+async def awaiting(awaitable):
+    """A coroutine for an awaitable that is none."""
+    return await awaitable
+
+
+async def step_awaited(Task task, argument):
+    """Run the first step of a node by upstream's Runnable, in the context that is current."""
+    config = task.step_config(0)
+    if CONTEXTS:
+        PyContextVar_Set(CHILD_CONFIG, config)
+    return await (<Step>task.node.first).runnable.ainvoke(argument, config)
+
+
+cdef class AsyncCall:
+    """A call of a coroutine function, awaited in the caller's own asyncio task.
+
+    Each step of the coroutine runs inside one copied context, as upstream's does that has a
+    task of its own. `step` may be called before anything awaits: what never waits for anything
+    never suspends its caller.
+    """
+
+    cdef object open(self):
+        """Call the function; the coroutine it returns."""
+        cdef ObservedConfig observed
+        cdef dict kwargs = None
+        cdef object config = None, result
+        cdef CallStep call = self.call
+        cdef Task task = self.task
+        cdef int index = 0 if self.asked is None else self.asked.index
+        if call is None:
+            if self.context is not None and runs_below(task, "ainvoke"):
+                PyContextVar_Set(CHILD_CONFIG, observed_config(task))
+                return await_below(task.node.first.runnable, task, self.argument)
+            return step_awaited(task, self.argument)
+        if call.takes_config:
+            self.own = config = task.step_config(index)
+            if self.asked is not None:  # a path has a callback run of its own around it
+                config = task.context.path_config(task, config, call.runnable)
+        elif self.context is not None:
+            observed = ObservedConfig.__new__(ObservedConfig)
+            observed.task = task
+            observed.index = index
+            if self.asked is not None:
+                observed.path = call.runnable
+            config = observed
+        if call.accepts:
+            kwargs = injected(call, task, self.own)
+        if self.context is not None:
+            PyContextVar_Set(CHILD_CONFIG, config)
+        if kwargs is None:
+            result = call.afunc(self.argument)
+        else:
+            result = PyObject_Call(call.afunc, (self.argument,), kwargs)
+        return result if PyCoro_CheckExact(result) else awaiting(result)
+
+    cdef bint settle(self, object result) except -1:
+        """Take what a coroutine returned. True where it is a Runnable, which runs in turn."""
+        self.coroutine = None
+        if self.recursed or self.call is None or not self.call.recurse:
+            self.value = result
+        elif may_be_runnable(result):
+            self.recursed = True
+            if self.own is None:
+                index = 0 if self.asked is None else self.asked.index
+                self.own = self.task.step_config(index)
+            if self.asked is not None:
+                self.context = None
+            self.coroutine = result.ainvoke(self.argument, self.own)
+            return True
+        else:
+            self.value = result
+        return False
+
+    cdef bint step(self, object sent) except -1:
+        """Run on until the coroutine awaits something: True, and `value` is that. Else it ended."""
+        cdef PyObject* result = NULL
+        cdef PySendResult status
+        while True:
+            context = self.context
+            if context is not None:
+                PyContext_Enter(context)
+            try:
+                if self.coroutine is None:
+                    self.coroutine = self.open()
+                status = PyIter_Send(self.coroutine, sent, &result)
+            finally:
+                if context is not None:
+                    PyContext_Exit(context)
+            value = <object>result
+            Py_DECREF(value)
+            if status == PYGEN_NEXT:
+                self.value = value
+                return True
+            if not self.settle(value):
+                return False
+            sent = None
+
+    def __await__(self):
+        if self.coroutine is None and not self.step(None):
+            return self.value
+        while True:
+            awaited, self.value = self.value, None
+            try:
+                sent = yield awaited
+            except BaseException as error:
+                if self.throw(error):
+                    continue
+                return self.value
+            if not self.step(sent):
+                return self.value
+
+    def throw(self, error):
+        """Raise inside of the coroutine. True where it goes on and awaits something."""
+        context = self.context
+        if context is not None:
+            PyContext_Enter(context)
+        try:
+            if isinstance(error, GeneratorExit):
+                self.coroutine.close()
+                raise error
+            self.value = self.coroutine.throw(error)
+            return True
+        except StopIteration as stopped:
+            result = stopped.value
+        finally:
+            if context is not None:
+                PyContext_Exit(context)
+        return self.settle(result) and self.step(None)
+
+
+cdef AsyncCall call_of(Task task, object argument):
+    """The awaitable for a node's first step."""
+    cdef AsyncCall call = AsyncCall.__new__(AsyncCall)
+    call.task = task
+    call.argument = argument
+    if type(task.node.first) is CallStep:
+        call.call = <CallStep>task.node.first
+    if CONTEXTS:
+        call.context = PyContext_CopyCurrent()
+    return call
+
+
+cdef AsyncCall path_of(Task task, BranchStep step, object argument):
+    """The awaitable for the path of a conditional edge."""
+    cdef AsyncCall call = call_of(task, argument)
+    call.call = step.call
+    call.asked = step
+    return call
+
+
+cdef bint needs_awaiting(Task task) except -1:
+    """Whether a node's first step is something to await."""
+    cdef object kind = type(task.node.first)
+    if kind is WriteStep:
+        return False
+    return kind is not CallStep or (<CallStep>task.node.first).afunc is not None
