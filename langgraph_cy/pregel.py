@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -16,7 +16,7 @@ from langgraph.pregel import Pregel as UpstreamPregel
 from langgraph.typing import ContextT, InputT, OutputT, StateT
 from langgraph.warnings import LangGraphDeprecatedSinceV10
 
-from langgraph_cy import entry_points
+from langgraph_cy import entry_points, profiling
 from langgraph_cy._core import NEVER, runs
 from langgraph_cy.stats import count_stock
 
@@ -24,6 +24,22 @@ STOCK_INVOKE = UpstreamPregel.invoke
 STOCK_AINVOKE = UpstreamPregel.ainvoke
 STOCK_STREAM = UpstreamPregel.stream
 STOCK_ASTREAM = UpstreamPregel.astream
+
+
+@contextmanager
+def stock_only(reason: str) -> Iterator[None]:
+    """Every run of the process on upstream's engine for the length of a block, however it is made.
+
+    Args:
+        reason: under which the runs are counted.
+    """
+    global NEVER
+    before = NEVER
+    NEVER = reason
+    try:
+        yield
+    finally:
+        NEVER = before
 
 
 def _open(graph: Any, input: Any, config: Any, **options: Any) -> Any:
@@ -209,9 +225,10 @@ def stream(
     }
     opened = _open(self, input, config, asynchronous=False, mode=mode, **options)
     if isinstance(opened, str):
-        count_stock(opened)
+        count_stock(opened, self)
         method = entry_points.stock_method("stream", STOCK_STREAM)
-        yield from method(self, input, config, stream_mode=stream_mode, **options)
+        chunks = method(self, input, config, stream_mode=stream_mode, **options)
+        yield from profiling.measured_stock(chunks, self, opened)
     else:
         yield from runs.chunks(opened)
 
@@ -277,9 +294,10 @@ async def astream(
     mode = _mode(self, config, stream_mode)
     opened = _open(self, input, config, asynchronous=True, mode=mode, **options)
     if isinstance(opened, str):
-        count_stock(opened)
+        count_stock(opened, self)
         method: Any = entry_points.stock_method("astream", STOCK_ASTREAM)
-        generator = method(self, input, config, stream_mode=stream_mode, **options)
+        chunks = method(self, input, config, stream_mode=stream_mode, **options)
+        generator = profiling.awaited_measured_stock(chunks, self, opened)
     else:
         generator = runs.await_chunks(opened)
     async with aclosing(generator) as chunks:

@@ -476,7 +476,10 @@ class RunContext(RunSettings):
         """Start a task that `caller` calls, while its run goes on."""
         driver = self.driver()
         if driver is None:
-            raise RuntimeError(f"Task {caller.name!r} can't call a task after its run has ended")
+            raise RuntimeError(
+                f"Node {caller.name!r} can't call a task after its run has ended: wait for what it "
+                "has started before it returns"
+            )
         return driver.call(caller, *args, **options)
 
     def _setting(self, run: Any) -> dict[str, Any]:

@@ -12,11 +12,14 @@ from langgraph.config import get_config
 
 from langgraph_cy import seam, watchers
 from langgraph_cy import upstream as up
-from langgraph_cy.core import history, superstep, tasks
+from langgraph_cy.core import history, node_calls, superstep
 from langgraph_cy.core import plan as plans
 from langgraph_cy.drivers import awaited, sync
 from langgraph_cy.drivers.superstep_saving import saves_for
 from langgraph_cy.presenting import Presenter
+from langgraph_cy.profiling.recorder import active, clock
+from langgraph_cy.profiling.run_trace import begin_run
+from langgraph_cy.profiling.streaming import Measured
 from langgraph_cy.run_context import NodeContext, RunContext
 from langgraph_cy.stats import count_compiled
 
@@ -35,11 +38,13 @@ class Opened:
         context: what it was called with.
         run: its state machine; driver: what drives it. Both are there once it is made.
         presenter: what makes chunks fit for the caller, None where they are so already.
+        called: when the run was called for, as `clock` had it; 0 where it is not measured.
     """
 
     __slots__ = (
         "_receiver",
         "_settings",
+        "called",
         "context",
         "driver",
         "graph",
@@ -54,7 +59,8 @@ class Opened:
         self.context = context
         self.run: Any = None
         self.driver: Any = None
-        self.presenter: Presenter | None = None
+        self.presenter: Any = None
+        self.called = 0
         self._settings: dict[str, Any] = {}
         self._receiver: Any = None
 
@@ -119,6 +125,14 @@ class Opened:
             step_timeout=graph.step_timeout,
             sync_saves=waits,
         )
+        if self.called:
+            self.measure()
+
+    def measure(self) -> None:
+        """Have the run measured, since it was called for."""
+        if trace := begin_run(self.graph, self.context.asynchronous, self.called):
+            self.driver.measure(trace)
+            self.presenter = Measured(self.presenter or iter, trace)
 
 
 def open_run(
@@ -149,6 +163,7 @@ def open_run(
         mode: the stream mode or modes.
         latest_only: the caller wants the last values and the interrupts, and no chunks.
     """
+    called = clock() if active else 0
     reason = seam.replaced()
     if reason is not None:
         return reason
@@ -169,7 +184,11 @@ def open_run(
         and up.var_child_runnable_config.get() is None
         and watchers.nobody()
     ):
-        return _open_plain(graph, plan, input, asynchronous, mode, context, output_keys, control)
+        opened = _open_plain(graph, plan, input, asynchronous, mode, context, output_keys, control)
+        if called:
+            opened.called = called
+            opened.measure()
+        return opened
     ensured = up.ensure_config(graph.config, config)
     if reason := seam.unsupported_config(ensured):
         return reason
@@ -210,6 +229,7 @@ def open_run(
     )
     run_context.store = store
     opened = Opened(graph, input, run_context)
+    opened.called = called
     receiver = _Receiver()
     if "custom" in modes:
         run_context.stream_writer = receiver.write
@@ -278,6 +298,7 @@ def open_latest(
     Returns:
         None where the run needs more than that.
     """
+    called = clock() if active else 0
     if seam.replaced() is not None:
         return None
     plan = plans.plan_of(graph)
@@ -301,8 +322,11 @@ def open_latest(
         output_keys,
         up.DEFAULT_RECURSION_LIMIT,
     )
-    count_compiled()
-    return _DRIVERS[asynchronous](run, None, graph.stream_eager, step_timeout=graph.step_timeout)
+    count_compiled(graph)
+    driver = _DRIVERS[asynchronous](run, None, graph.stream_eager, step_timeout=graph.step_timeout)
+    if called and (trace := begin_run(graph, asynchronous, called)):
+        driver.measure(trace)
+    return driver
 
 
 _DRIVERS: dict[bool, Any] = {False: sync.SyncDriver, True: awaited.AsyncDriver}
@@ -386,13 +410,17 @@ def _fits_below(graph: Any, method: str) -> bool:
 
 def _below(graph: Any, task: Any, input: Any, drive: Any) -> Any:
     """The driver of a graph's run as a node."""
+    called = clock() if active else 0
     context = NodeContext(graph, task, input)
     run = superstep.Run.for_latest(
         plans.plan_of(graph), context, graph.output_channels, context.recursion_limit
     )
-    count_compiled()
+    count_compiled(graph)
     limit = task.context.driver_limit()
-    return drive(run, limit, graph.stream_eager, step_timeout=graph.step_timeout)
+    driver = drive(run, limit, graph.stream_eager, step_timeout=graph.step_timeout)
+    if called and (trace := begin_run(graph, context.asynchronous, called)):
+        driver.measure(trace)
+    return driver
 
 
 def _run_below(graph: Any, task: Any, input: Any) -> Any:
@@ -417,7 +445,7 @@ async def _await_below(graph: Any, task: Any, input: Any) -> Any:
     return driver.run.final()
 
 
-tasks.set_below(_fits_below, _run_below, _await_below)
+node_calls.set_below(_fits_below, _run_below, _await_below)
 
 
 # ---- synchronous -----------------------------------------------------------------------------
@@ -425,7 +453,7 @@ tasks.set_below(_fits_below, _run_below, _await_below)
 
 def run_to_end(opened: Opened) -> Any:
     """Run to the end; the result."""
-    count_compiled()
+    count_compiled(opened.graph)
     if not opened.context.watched:
         opened.make(None)
         opened.driver.start(opened.input, opened.graph.input_channels)
@@ -445,7 +473,7 @@ def run_to_end(opened: Opened) -> Any:
 
 def chunks(opened: Opened) -> Iterator[Any]:
     """Run, and yield the run's chunks at the moments at which upstream does."""
-    count_compiled()
+    count_compiled(opened.graph)
     manager = opened.context.begin_watched() if opened.context.watched else None
     try:
         opened.make(manager)
@@ -482,7 +510,7 @@ def chunks(opened: Opened) -> Iterator[Any]:
 
 async def await_to_end(opened: Opened) -> Any:
     """Run to the end; the result."""
-    count_compiled()
+    count_compiled(opened.graph)
     if not opened.context.watched:
         opened.make(None)
         driver = opened.driver
@@ -503,7 +531,7 @@ async def await_to_end(opened: Opened) -> Any:
 
 async def await_chunks(opened: Opened) -> AsyncIterator[Any]:
     """Run, and yield the run's chunks at the moments at which upstream does."""
-    count_compiled()
+    count_compiled(opened.graph)
     manager = await opened.context.await_begin_watched() if opened.context.watched else None
     try:
         opened.make(manager)

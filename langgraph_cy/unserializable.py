@@ -87,7 +87,8 @@ def explained(error: Exception, saver: Any, method: str, arguments: Any) -> Exce
             add_note(
                 error,
                 f"The value in channel {channel!r} can't be stored: {path} is "
-                f"of type {type(part).__module__}.{type(part).__qualname__}",
+                f"of type {type(part).__module__}.{type(part).__qualname__}. Keep it out of the "
+                "state, in an UntrackedValue channel, or in a form that the serializer stores",
             )
             break
     if hasattr(error, "add_note"):  # else it would change the text of a saver's own error

@@ -4,14 +4,19 @@ import random
 import time
 from binascii import unhexlify
 from datetime import datetime, timezone
+from typing import Any
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.base import id as upstream_ids
 from langgraph.checkpoint.base.id import uuid6
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.postgres.base import BasePostgresSaver
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.pregel._algo import _xxhash_str
 
 from langgraph_cy.core import ids
@@ -47,9 +52,7 @@ def test_a_checkpoint_whose_id_is_no_uuid(checkpoint: str) -> None:
 
 @pytest.mark.parametrize("step", [-2, -1, 0, 1, 255, 256, 16383, 16384, 1 << 40])
 @pytest.mark.parametrize("node", [None, 0, (1 << 48) - 1])
-def test_ids_of_checkpoints(
-    step: int, node: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ids_of_checkpoints(step: int, node: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: 1_763_715_470_123_456_789)
     made = []
     for make in (lambda: str(uuid6(node, step)), lambda: ids.checkpoint_id(step, node)):
@@ -126,3 +129,21 @@ def test_whose_versions_are_counted_here() -> None:
     assert ids.numbering(Own())(None, None) == "own"
     assert ids.numbering(patched)(None, None) == "patched"
     assert ids.numbering(None)(1, None) == 2
+
+
+@pytest.mark.parametrize(
+    "upstreams", [BasePostgresSaver, SqliteSaver, AsyncSqliteSaver], ids=lambda each: each.__name__
+)
+def test_savers_that_number_as_upstreams_in_memory_saver(upstreams: Any) -> None:
+    class Other(BaseCheckpointSaver[str]):
+        def get_next_version(self, current: str | None, channel: None) -> str:
+            return f"{0 if current is None else int(current) + 2}"
+
+    saver = object.__new__(upstreams)
+    assert ids.numbering(saver) is ids.next_version
+    assert ids.numbering(Other())("1", None) == "3"
+    for current in (None, 3, ids.next_version(None, None)):
+        random.seed(1)
+        expected = saver.get_next_version(current, None)
+        random.seed(1)
+        assert ids.next_version(current, None) == expected

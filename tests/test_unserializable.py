@@ -113,6 +113,8 @@ def test_every_method_of_a_saver(method: str, arguments: Any) -> None:
     assert explained(error, Saver(), method, arguments) is error
     assert text(error) == (
         "can't\nThe value in channel 'state' can't be stored: state['a'][0] is of type _thread.lock"
+        ". Keep it out of the state, in an UntrackedValue channel, or in a form that the "
+        "serializer stores"
     )
 
 

@@ -2,7 +2,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.channels.base import BaseChannel
 from langgraph.checkpoint.base import (
     BaseCheckpointSaver,
     Checkpoint,
@@ -67,7 +66,3 @@ class SavedRun(Run):
         self, task_id: str, writes: Sequence[tuple[str, Any]], path: str
     ) -> Sequence[tuple[str, Any]]: ...
     def hand_over(self) -> None: ...
-
-def replayed(
-    channel: BaseChannel[Any, Any, Any], history: DeltaChannelHistory
-) -> BaseChannel[Any, Any, Any]: ...

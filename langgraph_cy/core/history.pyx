@@ -9,12 +9,14 @@ from collections import defaultdict, deque
 from uuid import UUID, uuid5
 
 from langgraph_cy import upstream as up
+from langgraph_cy.core.checkpoints cimport copied, newer_versions, replayed
 from langgraph_cy.core.delta_history cimport DeltaHistory
 from langgraph_cy.core.ids cimport checkpoint_id as new_id, timestamp
 from langgraph_cy.core.planner cimport prepare_next_tasks
 from langgraph_cy.core.superstep cimport Mode, Run, Status, map_input
 from langgraph_cy.core.tasks cimport Task, known_head
 from langgraph_cy.core.writes cimport InputWrites, apply_writes
+from langgraph_cy.profiling.recorder cimport Part
 from langgraph_cy.core.ids import numbering
 from langgraph_cy.core.writes import path_string
 
@@ -602,6 +604,8 @@ cdef class SavedRun(Run):
         cdef dict counters = None
         cdef set snapshots = None
         cdef object updated = self.updated_names()
+        if self.measured:
+            self.trace.mark(Part.CHECKPOINT)
         if exiting and self.checkpoint["id"] == self.first_id:
             return 0
         if not exiting:
@@ -769,54 +773,3 @@ cdef class SavedRun(Run):
         for (task_id, path), writes in grouped.items():
             self.saves.put_writes(config, writes, task_id, path, delta=True, handled=False)
         return 0
-
-
-cdef dict copied(dict checkpoint):
-    """A checkpoint for a saver to keep (upstream: `copy_checkpoint`)."""
-    return {
-        "v": checkpoint["v"],
-        "ts": checkpoint["ts"],
-        "id": checkpoint["id"],
-        "channel_values": checkpoint["channel_values"].copy(),
-        "channel_versions": checkpoint["channel_versions"].copy(),
-        "versions_seen": {
-            name: seen.copy() for name, seen in (<dict>checkpoint["versions_seen"]).items()
-        },
-        "updated_channels": checkpoint.get("updated_channels"),
-    }
-
-
-cdef dict newer_versions(dict versions, dict before):
-    """Those versions that are not the ones before (upstream: `get_new_channel_versions`)."""
-    cdef dict newer = {}
-    cdef object null = None
-    if not before:
-        return versions
-    for name, version in versions.items():
-        known = before.get(name)
-        if known is version:
-            continue
-        if known is None:
-            if null is None:
-                null = type(next(iter(versions.values())))()
-            known = null
-        if version > known:
-            newer[name] = version
-    return newer
-
-
-def replayed(channel, history):
-    """A channel rebuilt from stored writes.
-
-    Args:
-        channel: an empty one, a DeltaChannel or one that was a DeltaChannel once.
-        history: the saver's `DeltaChannelHistory`.
-    """
-    rebuilt = channel.from_checkpoint(history.get("seed", MISSING))
-    if isinstance(rebuilt, up.DeltaChannel):
-        rebuilt.replay_writes(history["writes"])
-    else:
-        # one at a time: the writes span supersteps
-        for _, _, value in history["writes"]:
-            rebuilt.update([value])
-    return rebuilt

@@ -4,10 +4,13 @@
 from cpython.unicode cimport PyUnicode_New
 from libc.string cimport memcpy, memset
 
+import dis
 import random
 import time
 from binascii import unhexlify
 from datetime import datetime, timezone
+from types import FunctionType
+from weakref import WeakKeyDictionary
 
 import orjson
 from langgraph.checkpoint.memory import InMemorySaver
@@ -25,6 +28,8 @@ cdef extern from *:
 cdef object real_datetime = datetime
 cdef object orjson_dumps = orjson.dumps
 cdef object upstream_numbering = InMemorySaver.get_next_version
+# function -> whether it does what that does
+cdef object numberings = WeakKeyDictionary()
 # 100 ns intervals from the start of the Gregorian calendar to the start of 1970
 cdef long long GREGORIAN = 0x01B21DD213814000
 # has the time of the last id, which upstream's follow too
@@ -215,11 +220,30 @@ def next_version(current, channel):
     return text
 
 
+cdef list instructions(object function):
+    return [(each.opname, each.argval) for each in dis.get_instructions(function)]
+
+
+cdef bint is_upstream_numbering(object function) except -1:
+    """Whether a function is upstream's, or one of its other savers', which do the same."""
+    cdef object known = numberings.get(function)
+    if known is None:
+        known = numberings[function] = (
+            function.__globals__.get("random") is random
+            and instructions(function) == instructions(upstream_numbering)
+        )
+    return known
+
+
 def numbering(saver):
     """What counts a saver's versions: its `get_next_version`, or what stands in for it."""
     if saver is None:
         return up.increment
     counted = getattr(type(saver), "get_next_version", None)
-    if counted is upstream_numbering and "get_next_version" not in getattr(saver, "__dict__", ()):
+    if (
+        type(counted) is FunctionType
+        and "get_next_version" not in getattr(saver, "__dict__", ())
+        and is_upstream_numbering(counted)
+    ):
         return next_version
     return saver.get_next_version

@@ -1,5 +1,5 @@
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from typing import Any, final
 
 from langchain_core.runnables import Runnable
 from langgraph.graph._branch import BranchSpec
@@ -98,7 +98,7 @@ class PlanNode:
     @property
     def lowered(self) -> bool: ...
 
-@disjoint_base
+@final
 class Guarded: ...
 
 @disjoint_base

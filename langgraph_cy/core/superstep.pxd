@@ -2,6 +2,7 @@ from langgraph_cy.core.settings cimport RunSettings
 from langgraph_cy.core.plan cimport KeySet, Plan
 from langgraph_cy.core.state cimport RunState
 from langgraph_cy.core.tasks cimport Head, Task
+from langgraph_cy.profiling.run_trace cimport RunTrace
 
 cpdef enum Status:
     INPUT
@@ -58,6 +59,8 @@ cdef class Run:
     cdef bint restored                  # tasks have got writes back, which streams show
     cdef bint written                   # a task of this superstep has reported writes
     cdef readonly object result         # the output keys where the run ended, for watchers
+    cdef bint measured                  # `trace` is there: where the time goes is noted
+    cdef RunTrace trace
     cdef int set_up(
         self, Plan plan, RunSettings context, object output_keys, long recursion_limit
     ) except -1

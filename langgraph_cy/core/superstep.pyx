@@ -16,6 +16,7 @@ from langgraph_cy.core.settings cimport RunSettings
 from langgraph_cy.core.state cimport RunState
 from langgraph_cy.core.tasks cimport Head, Task
 from langgraph_cy.core.writes cimport InputWrites, apply_writes
+from langgraph_cy.profiling.recorder cimport Part
 
 cdef object EmptyInputError = up.EmptyInputError
 cdef object GraphInterrupt = up.GraphInterrupt
@@ -204,6 +205,8 @@ cdef class Run:
         Raises:
             GraphInterrupt: the run is to stop before a task's node.
         """
+        if self.measured:
+            self.trace.begin_step(self.step)
         self.prepare()
         if self.step > self.stop:
             self.status = Status.OUT_OF_STEPS
@@ -521,6 +524,8 @@ cdef class Run:
         if self.latest_only and self.output.stable and not self.modes_above & Mode.VALUES:
             self.unread = True
         else:
+            if self.measured:
+                self.trace.mark(Part.STREAM)
             self.emit(Mode.VALUES, self.state.read_keys(self.output))
         return 0
 
@@ -534,6 +539,8 @@ cdef class Run:
     cpdef object final(self):
         """What `invoke` returns: the last values, with the run's interrupts if it had any."""
         latest = self.latest()
+        if self.measured:
+            self.trace.mark(Part.FINISH)
         if not self.interrupts:
             return latest
         if isinstance(latest, dict):
@@ -548,6 +555,8 @@ cdef class Run:
         Raises:
             GraphInterrupt: the run is to stop after a task's node.
         """
+        if self.measured:
+            self.trace.mark(Part.APPLY)
         self.apply()
         if (self.modes | self.modes_above) & Mode.VALUES:
             self.emit_values(self.tasks)

@@ -1,5 +1,6 @@
 from langgraph_cy.core.superstep cimport Run
 from langgraph_cy.core.tasks cimport Task
+from langgraph_cy.profiling.run_trace cimport RunTrace
 
 
 cdef class Started:
@@ -34,7 +35,10 @@ cdef class AsyncDriver:
     cdef object coroutine            # ... what runs it, where that has not ended at once
     cdef object awaited              # ... and what that awaits
     cdef object error                # what ends the run when the superstep closes
+    cdef bint measured               # `trace` is there: where the time goes is noted
+    cdef readonly RunTrace trace
     cpdef bint begin_plain(self, object input, object input_keys) except -1
+    cdef int apply_input(self, object input, object input_keys) except -1
     cpdef bint tick(self) except -1
     cpdef bint begin(self) except -1
     cdef bint launch(self) except -1

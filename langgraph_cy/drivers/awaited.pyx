@@ -23,8 +23,11 @@ from langgraph_cy.drivers.retrying import (
 )
 from langgraph_cy.core.history cimport SavedRun
 from langgraph_cy.core.superstep cimport Run, Status
-from langgraph_cy.core.tasks cimport Task, advance
-from langgraph_cy.drivers.sync cimport raise_unfinished, weakly
+from langgraph_cy.core.attempts cimport advance
+from langgraph_cy.core.tasks cimport Task
+from langgraph_cy.drivers.sync cimport outcome_of, raise_unfinished, weakly
+from langgraph_cy.profiling.recorder cimport Part, now
+from langgraph_cy.profiling.run_trace cimport RunTrace, TaskTrace, task_here
 
 cdef object CancelledError = asyncio.CancelledError
 cdef object GraphBubbleUp = up.GraphBubbleUp
@@ -86,7 +89,12 @@ async def execute(Task task, rest=None, failed=None):
             delay = retry_delay(policies, error, task.attempt + 1)
             if delay is None:
                 raise
+            trace = task_here()
+            if trace is not None:
+                (<TaskTrace>trace).pause()
             await asyncio.sleep(delay)
+            if trace is not None:
+                (<TaskTrace>trace).resume()
             log_retry(task, delay, error)
         rest = failed = None
         task.restart()
@@ -163,12 +171,31 @@ cdef class AsyncDriver:
         if eager:
             run.on_chunk = weakly(self.wake)
 
+    def measure(self, RunTrace trace not None):
+        """Have what the run does from now on measured."""
+        self.trace = self.run.trace = trace
+        self.measured = self.run.measured = True
+        if self.saves is not None:
+            self.saves.measure(trace)
+
     cpdef bint begin_plain(self, object input, object input_keys) except -1:
         """Apply the input to a run without a past, which takes no waiting. Else `start` it."""
         if type(self.run) is not Run or self.run.context.lifecycle is not None:
             return False
-        self.run.start(input, input_keys)
+        self.apply_input(input, input_keys)
         return True
+
+    cdef int apply_input(self, object input, object input_keys) except -1:
+        if not self.measured:
+            self.run.start(input, input_keys)
+            return 0
+        self.trace.mark(Part.INPUT)
+        try:
+            self.run.start(input, input_keys)
+        except BaseException as error:
+            self.trace.end(error, 0)
+            raise
+        return 0
 
     async def start(self, input, input_keys):
         """Load the thread's past and apply the input.
@@ -176,9 +203,20 @@ cdef class AsyncDriver:
         Raises what upstream raises for an input that it can't use.
         """
         if isinstance(self.run, SavedRun):
-            await await_load(self.run)
-        self.run.start(input, input_keys)
+            await self.load()
+        self.apply_input(input, input_keys)
         await self.tell()
+
+    async def load(self):
+        """Load the thread's past."""
+        if self.measured:
+            self.trace.mark(Part.LOAD)
+        try:
+            await await_load(self.run)
+        except BaseException as error:
+            if self.measured:
+                self.trace.end(error, 0)
+            raise
 
     cpdef bint tick(self) except -1:
         """Prepare the next superstep; False when there is none."""
@@ -208,6 +246,8 @@ cdef class AsyncDriver:
             return self.spread(tasks)  # an error handler that goes on after a resume
         task = <Task>tasks[0]
         try:
+            if self.measured:
+                self.trace.begin_alone(task.name)
             coroutine = self.attempt(task)
             if coroutine is None:
                 self.commit_alone(task)
@@ -240,6 +280,8 @@ cdef class AsyncDriver:
 
     cdef bint fail_single(self, Task task, object error) except -1:
         """Note what a task has raised. False where an error handler takes over."""
+        if self.measured:
+            self.trace.end_alone(error)
         self.run.fail(task, error)
         if handled(task, error):
             self.handling.append((task, error))
@@ -252,7 +294,11 @@ cdef class AsyncDriver:
         """Go on with what `begin` has started. True where nothing is left to wait for."""
         cdef Started rest
         if self.cache is not None:
+            if self.measured:
+                self.trace.mark(Part.CACHE)
             await self.match_cached()
+            if self.measured:
+                self.trace.mark(Part.OTHER)
             if self.launch():
                 return True
         if self.coroutine is None:
@@ -271,11 +317,15 @@ cdef class AsyncDriver:
 
     cdef bint spread(self, list tasks) except -1:
         """Start asyncio tasks for tasks of the superstep."""
+        cdef long long queued = 0
+        if self.measured:
+            self.trace.dispatch()
+            queued = now()
         if self.step_timeout:
             self.deadline = self.loop.time() + self.step_timeout
         self.unfinished += len(tasks)
         for task in list(tasks):  # one that starts at once may call others, which are added
-            self.start_job(self.run_task(task), task.name, task)
+            self.start_job(self.run_task(task, queued), task.name, task)
         return False
 
     def start_call(self, coroutine, name):
@@ -308,8 +358,13 @@ cdef class AsyncDriver:
         elif task is not None:
             self.finished(task, CancelledError())  # before it could start
 
-    async def run_task(self, task):
-        """Run one task and report it."""
+    async def run_task(self, task, long long queued):
+        """Run one task and report it.
+
+        Args:
+            queued: since when it could have begun, 0 where that is not measured.
+        """
+        cdef TaskTrace trace = self.trace.begin_task(task.name, queued) if queued else None
         try:
             if type(task) is Task:
                 await execute(<Task>task)
@@ -326,13 +381,22 @@ cdef class AsyncDriver:
                 # its own doing: nobody has cancelled it for the run's sake
                 failure = NodeCancelledError(task.name)
                 failure.__cause__ = error
+            if trace is not None:
+                trace.ran(failure)
             self.finished(task, failure)
         except BaseException as error:
+            if trace is not None:
+                trace.ran(error)
             self.finished(task, error)
             if not isinstance(error, Exception):
                 raise  # out of the event loop, as from any task
         else:
+            if trace is not None:
+                trace.ran(None)
             self.finished(task, None)
+        finally:
+            if trace is not None:
+                trace.done()
 
     cpdef int finished(self, object task, object error) except -1:
         """Take over what became of a task, whatever that raises, and wake who waits for it."""
@@ -380,6 +444,8 @@ cdef class AsyncDriver:
 
     cdef int commit_alone(self, object task) except -1:
         """The same for a task that ran in the caller's own asyncio task, see `AwaitedSaves`."""
+        if self.measured:
+            self.trace.end_alone(None)
         if self.saves is None:
             return self.commit(task, True)
         self.saves.lazy = True
@@ -393,6 +459,8 @@ cdef class AsyncDriver:
         tasks = caching.wanted(self.run.tasks)
         if tasks:
             for task in caching.fill(tasks, await self.cache.aget(tuple(tasks))):
+                if self.measured:
+                    self.trace.found(task.name)
                 self.run.put_writes(task, task.writes, True)
 
     # waiting
@@ -419,6 +487,8 @@ cdef class AsyncDriver:
 
     async def wait(self):
         """Wait until another task has ended. False when the superstep needs no more waiting."""
+        if self.measured:
+            self.trace.mark(Part.WAIT)
         if self.handling:
             await self.handle()
         if self.failure is not None:
@@ -512,6 +582,8 @@ cdef class AsyncDriver:
 
     async def store_step(self):
         """Let handlers know of the superstep's end, and wait for its checkpoint where asked to."""
+        if self.measured:
+            self.trace.mark(Part.SAVE_WAIT)
         await self.tell()
         if self.saves is not None:
             await self.saves.wait_room()
@@ -533,13 +605,19 @@ cdef class AsyncDriver:
             Whether the run swallows the error.
         """
         cdef bint swallowed = False
+        if self.measured:
+            self.trace.leave(error)
         try:
             swallowed = self.run.leave(error)
         finally:
+            if self.measured:
+                self.trace.end(error, outcome_of(self.run))
             if self.jobs or self.saves is not None or not (
                 # a generator that is being closed may not wait
                 error is None or isinstance(error, GeneratorExit)
             ):
+                if self.measured:
+                    self.trace.mark(Part.WAIT)
                 clean = self.loop.create_task(self.clean(error is None or swallowed))
                 try:
                     await clean
@@ -556,10 +634,16 @@ cdef class AsyncDriver:
         """Cancel what still runs and wait for it, and for what is being stored."""
         self.cleaning = True
         self.cancel()
-        if self.jobs:
-            await asyncio.wait(list(self.jobs))
-        if self.saves is not None:
-            await self.saves.finish(raising)
+        try:
+            if self.jobs:
+                await asyncio.wait(list(self.jobs))
+            if self.saves is not None:
+                if self.measured:
+                    self.trace.mark(Part.SAVE_WAIT)
+                await self.saves.finish(raising)
+        finally:
+            if self.measured:
+                self.trace.mark(Part.FINISH)
 
     def finish(self):
         """Raise for a run that stopped before its graph was done."""
@@ -587,7 +671,7 @@ cdef class AsyncDriver:
                     raise
                 raise error
         else:
-            if self.jobs or self.saves is not None:
+            if self.jobs or self.saves is not None or self.measured:
                 await self.leave(None)
             else:
                 self.run.leave(None)

@@ -9,11 +9,15 @@ import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import nullcontext
 from contextvars import copy_context
 from functools import partial
 from typing import Any
 
 from langgraph_cy import upstream as up
+from langgraph_cy.profiling.recorder import clock
+
+_UNMEASURED = nullcontext()
 
 
 class CallJob:
@@ -31,6 +35,8 @@ class CallJob:
         self.retry_policy = retry_policy
         self.context = copy_context()
         self.future: Future[Any] = Future()
+        self.trace = calls.driver.trace
+        self.queued = 0 if self.trace is None else clock()
 
     def __call__(self) -> None:
         if not self.future.set_running_or_notify_cancel():
@@ -52,11 +58,12 @@ class CallJob:
             self.calls.ended()
 
     def run(self) -> Any:
-        return up.run_with_retry(
-            self.task,
-            self.retry_policy,
-            configurable={up.CONFIG_KEY_CALL: partial(self.calls.call, self.task)},
-        )
+        with _measured(self.trace, self.task, self.queued):
+            return up.run_with_retry(
+                self.task,
+                self.retry_policy,
+                configurable={up.CONFIG_KEY_CALL: partial(self.calls.call, self.task)},
+            )
 
     def cancel(self) -> None:
         self.future.cancel()
@@ -143,6 +150,11 @@ class CalledTasks:
         self._called = False
 
 
+def _measured(trace: Any, task: Any, queued: int) -> Any:
+    """What measures a called task where its run is measured."""
+    return _UNMEASURED if trace is None else trace.begin_task(task.name, queued)
+
+
 def resolve(future: Any, writes: Any) -> None:
     """Give a future what a called task had written before the run was interrupted."""
     for channel, value in writes:
@@ -215,7 +227,8 @@ class AwaitedCalls:
                 resolve(job, task.writes)
             else:
                 self.unfinished += 1
-                job = self.driver.start_call(self._run(task, retry_policy), task.name)
+                queued = 0 if self.driver.trace is None else clock()
+                job = self.driver.start_call(self._run(task, retry_policy, queued), task.name)
                 job.add_done_callback(partial(self._done, task))
             up.chain_future(job, answer)
         except Exception as error:
@@ -223,14 +236,15 @@ class AwaitedCalls:
         finally:
             self.ended()
 
-    async def _run(self, task: Any, retry_policy: Any) -> Any:
+    async def _run(self, task: Any, retry_policy: Any, queued: int) -> Any:
         try:
-            result: Any = await up.arun_with_retry(  # type: ignore[func-returns-value]
-                task,
-                retry_policy,
-                stream=self.driver.run.context.stream_nodes,
-                configurable={up.CONFIG_KEY_CALL: partial(self.call, task)},
-            )
+            with _measured(self.driver.trace, task, queued):
+                result: Any = await up.arun_with_retry(  # type: ignore[func-returns-value]
+                    task,
+                    retry_policy,
+                    stream=self.driver.run.context.stream_nodes,
+                    configurable={up.CONFIG_KEY_CALL: partial(self.call, task)},
+                )
         except BaseException as error:
             self.driver.commit_call(task, error)
             raise

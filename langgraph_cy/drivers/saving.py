@@ -16,6 +16,7 @@ from typing import Any
 from langgraph_cy import upstream as up
 from langgraph_cy.drivers.savers import stores_at_once
 from langgraph_cy.drivers.workers import start_thread_job
+from langgraph_cy.profiling.saving import MeasuredSaver
 from langgraph_cy.unserializable import explained
 
 # How many checkpoints may be on their way to the saver at once. The run waits for a saver that
@@ -81,6 +82,17 @@ class Saves:
         self._handled: list[Any] = []
         self._puts: list[Any] = []  # checkpoints that may be under way, oldest first
         self.last: Any = None  # the last checkpoint's job
+
+    def measure(self, trace: Any) -> None:
+        """Have what the saver does from now on measured.
+
+        Args:
+            trace: the run's `RunTrace`.
+        """
+        if self.saver is not None:
+            self.saver = MeasuredSaver(self.saver, trace)
+            self._put = self.saver.measured(self._put)
+            self._put_writes = self.saver.measured(self._put_writes)
 
     def put_writes(
         self, config: Any, writes: Any, task_id: str, path: str, *, delta: bool, handled: bool
@@ -154,7 +166,8 @@ class Saves:
 
 def wait_for(jobs: Iterable[Any]) -> None:
     """Wait until jobs have ended, in whichever way."""
-    concurrent.futures.wait([job for job in jobs if not job.done()])
+    if pending := [job for job in jobs if not job.done()]:
+        concurrent.futures.wait(pending)
 
 
 class ThreadSaves(Saves):

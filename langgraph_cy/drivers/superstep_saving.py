@@ -94,12 +94,12 @@ class _Whole(Saves):
 
     def _complete(self, batch: list[Any]) -> list[Any]:
         """What can be stored of a batch: it ends before a gap in the history."""
-        complete = []
+        complete: list[Any] = []
         for writes, dumped in batch:
-            failed = [job for job, delta in writes if delta and job.exception() is not None]
-            if failed:
-                self._gap = failed[0]
-                break
+            for job, delta in writes:
+                if delta and job.exception() is not None:
+                    self._gap = job
+                    return complete
             complete.append(dumped)
         return complete
 
@@ -149,7 +149,9 @@ class WholeSaves(_Whole, ThreadSaves):
     def _store(self, batch: list[Any]) -> None:
         if self._gap is not None:
             return
-        wait_for(job for writes, _ in batch for job, _ in writes)
+        for writes, _ in batch:
+            if writes:
+                wait_for([job for job, _ in writes])
         try:
             if complete := self._complete(batch):
                 self.saver.put_dumped(complete)
@@ -157,6 +159,8 @@ class WholeSaves(_Whole, ThreadSaves):
             self._broken(error)
 
     def wait_room(self) -> None:
+        if self._unstored <= BACKLOG:  # nobody else makes it more
+            return
         with self._turn:
             while self._unstored > BACKLOG:
                 self._turn.wait()
@@ -171,11 +175,19 @@ class WholeSaves(_Whole, ThreadSaves):
 
 
 class AwaitedWholeSaves(_Whole, AwaitedSaves):
-    """Saves of an asynchronous run."""
+    """Saves of an asynchronous run.
 
-    def __init__(self, saver: Any) -> None:
+    Args:
+        saver: as for `Saves`.
+        waits: the run waits for most checkpoints, which it then stores itself: a task beside it
+            would take more turns of the event loop.
+    """
+
+    def __init__(self, saver: Any, waits: bool) -> None:
         super().__init__(saver)
+        self._waits = waits
         self._open()
+        self._soon: Any = None  # the call that begins storing in the loop's next turn
         self._room = asyncio.Event()
         self._room.set()
         self._storer: Any = None  # the job that stores
@@ -195,9 +207,25 @@ class AwaitedWholeSaves(_Whole, AwaitedSaves):
         self._unstored += 1
         if self._unstored > BACKLOG:
             self._room.clear()
-        if not self._storing:
-            self._storing = True
-            self._storer = self._task(self._store_all())
+        if self._storing:
+            return
+        self._storing = True
+        if self._waits:
+            self._soon = self.loop.call_soon(self._begin)
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._soon = None
+        self._storer = self._task(self._store_all())
+
+    def _cancel_begin(self) -> bool:
+        """Take over storing that has yet to begin; False where none has."""
+        soon, self._soon = self._soon, None
+        if soon is None:
+            return False
+        soon.cancel()
+        return True
 
     async def _store_all(self) -> None:
         while batch := self._taken():
@@ -225,12 +253,16 @@ class AwaitedWholeSaves(_Whole, AwaitedSaves):
         await self._room.wait()
 
     async def settle(self) -> None:
-        if self._storing:
+        if self._cancel_begin():
+            await self._store_all()
+        elif self._storing:
             await self._storer
         if self._gap is not None:
             self._gap.result()
 
     async def finish(self, raising: bool) -> None:
+        if self._cancel_begin():
+            self._begin()
         self.release()
         await super().finish(raising)
 
@@ -245,7 +277,7 @@ def saves_for(saver: Any, *, asynchronous: bool, waits: bool) -> Saves:
     """
     whole = stores_supersteps(saver, asynchronous)
     if asynchronous:
-        return AwaitedWholeSaves(saver) if whole else AwaitedSaves(saver)
+        return AwaitedWholeSaves(saver, waits) if whole else AwaitedSaves(saver)
     if stores_at_once(saver):
         return PromptSaves(saver)
     return WholeSaves(saver, waits) if whole else ThreadSaves(saver)

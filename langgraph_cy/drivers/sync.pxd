@@ -1,6 +1,7 @@
 from langgraph_cy.core.superstep cimport Run
 from langgraph_cy.core.tasks cimport Task
 from langgraph_cy.drivers.workers cimport Workers
+from langgraph_cy.profiling.run_trace cimport RunTrace
 
 
 cdef int execute(Task task) except -1
@@ -26,6 +27,7 @@ cdef class TaskJob:
     cdef Fanout fanout
     cdef object task
     cdef object context
+    cdef long long queued        # since when it could have begun, 0 where that is not measured
 
 
 cdef class SyncDriver:
@@ -44,6 +46,8 @@ cdef class SyncDriver:
     cdef Fanout fanout               # of the superstep under way, if it has one
     cdef readonly object calls       # CalledTasks, once a node has called a task
     cdef object error                # what ends the run when the superstep closes
+    cdef bint measured               # `trace` is there: where the time goes is noted
+    cdef readonly RunTrace trace
     cdef int open_threads(self) except -1
     cpdef bint tick(self) except -1
     cpdef bint begin(self) except -1
@@ -58,4 +62,5 @@ cdef class SyncDriver:
 
 
 cdef object weakly(object method)
+cdef int outcome_of(Run run) except -1
 cpdef int raise_unfinished(Run run) except -1

@@ -28,8 +28,11 @@ from langgraph_cy.drivers.retrying import (
 from langgraph_cy.locks import fork_safe
 from langgraph_cy.core.history cimport SavedRun
 from langgraph_cy.core.superstep cimport Run, Status, control_of
-from langgraph_cy.core.tasks cimport Task, run_attempt
+from langgraph_cy.core.attempts cimport run_attempt
+from langgraph_cy.core.tasks cimport Task
 from langgraph_cy.drivers.workers cimport Workers
+from langgraph_cy.profiling.recorder cimport Outcome, Part, now
+from langgraph_cy.profiling.run_trace cimport RunTrace, TaskTrace, task_here
 
 cdef object CancelledError = asyncio.CancelledError
 cdef object GraphBubbleUp = up.GraphBubbleUp
@@ -41,6 +44,7 @@ cdef object opening = fork_safe(threading.Lock())
 
 cdef int execute(Task task) except -1:
     """Run a task until it succeeds or its retry policies give up (upstream: `run_with_retry`)."""
+    cdef TaskTrace trace
     if task.timeout is not None:
         raise up.sync_timeout_unsupported(task.name)
     while True:
@@ -64,7 +68,12 @@ cdef int execute(Task task) except -1:
             delay = retry_delay(policies, error, task.attempt + 1)
             if delay is None:
                 raise
+            trace = task_here()
+            if trace is not None:
+                trace.pause()
             time.sleep(delay)
+            if trace is not None:
+                trace.resume()
             log_retry(task, delay, error)
         task.restart()
 
@@ -74,8 +83,11 @@ cdef class TaskJob:
 
     def __call__(self):
         cdef object raised = None
+        cdef TaskTrace trace = None
         PyContext_Enter(self.context)
         try:
+            if self.queued:
+                trace = self.fanout.driver.trace.begin_task(self.task.name, self.queued)
             if type(self.task) is Task:
                 execute(<Task>self.task)
             else:
@@ -83,8 +95,12 @@ cdef class TaskJob:
         except BaseException as error:
             raised = error
         finally:
+            if trace is not None:
+                trace.ran(raised)
             PyContext_Exit(self.context)
         self.fanout.finished(self.task, raised)
+        if trace is not None:
+            trace.done()
 
 
 cdef class Fanout:
@@ -107,11 +123,13 @@ cdef class Fanout:
         """Start tasks of the superstep."""
         cdef list jobs = []
         cdef TaskJob job
+        cdef long long queued = now() if self.driver.measured else 0
         for task in tasks:
             job = TaskJob.__new__(TaskJob)
             job.fanout = self
             job.task = task
             job.context = PyContext_Copy(self.base)
+            job.queued = queued
             jobs.append(job)
         with self.driver.lock:
             self.unfinished += len(jobs)
@@ -249,15 +267,31 @@ cdef class SyncDriver:
         """Let the thread that waits for the run look for chunks."""
         self.reports.put(None)
 
+    def measure(self, RunTrace trace not None):
+        """Have what the run does from now on measured."""
+        self.trace = self.run.trace = trace
+        self.measured = self.run.measured = True
+        if self.saves is not None:
+            self.saves.measure(trace)
+
     def start(self, input, input_keys):
         """Load the thread's past and apply the input.
 
         Raises what upstream raises for an input that it can't use.
         """
-        if isinstance(self.run, SavedRun):
-            load(self.run)
-        self.run.start(input, input_keys)
-        self.tell()
+        try:
+            if isinstance(self.run, SavedRun):
+                if self.measured:
+                    self.trace.mark(Part.LOAD)
+                load(self.run)
+            if self.measured:
+                self.trace.mark(Part.INPUT)
+            self.run.start(input, input_keys)
+            self.tell()
+        except BaseException as error:
+            if self.measured:
+                self.trace.end(error, 0)
+            raise
 
     cpdef bint tick(self) except -1:
         """Prepare the next superstep; False when there is none."""
@@ -274,7 +308,11 @@ cdef class SyncDriver:
         self.error = None
         if self.saves is not None:
             if self.cache is not None:
+                if self.measured:
+                    self.trace.mark(Part.CACHE)
                 self.match_cached()
+                if self.measured:
+                    self.trace.mark(Part.OTHER)
             tasks = self.run.runnable()
             if not tasks:
                 return False
@@ -284,9 +322,15 @@ cdef class SyncDriver:
             return self.spread(tasks)  # an error handler that goes on after a resume
         task = <Task>tasks[0]
         try:
+            if self.measured:
+                self.trace.begin_alone(task.name)
             execute(task)
+            if self.measured:
+                self.trace.end_alone(None)
             self.commit(task, True)
         except Exception as error:
+            if self.measured:
+                self.trace.end_alone(error)
             self.run.fail(task, error)
             if not handled(task, error):
                 self.error = error
@@ -299,6 +343,8 @@ cdef class SyncDriver:
 
     cdef bint spread(self, list tasks) except -1:
         """Start tasks on workers."""
+        if self.measured:
+            self.trace.dispatch()
         self.open_threads()
         if self.step_timeout:
             self.deadline = time.monotonic() + self.step_timeout
@@ -328,6 +374,8 @@ cdef class SyncDriver:
         tasks = caching.wanted(self.run.tasks)
         if tasks:
             for task in caching.fill(tasks, self.cache.get(tuple(tasks))):
+                if self.measured:
+                    self.trace.found(task.name)
                 self.run.put_writes(task, task.writes, True)
 
     def handler_of(self, Task task, error):
@@ -360,6 +408,8 @@ cdef class SyncDriver:
 
     cpdef bint wait(self) except -1:
         """Wait until another task has ended. False when the superstep needs no more waiting."""
+        if self.measured:
+            self.trace.mark(Part.WAIT)
         if self.fanout is not None:
             if self.fanout.handling:
                 self.fanout.handle()
@@ -412,6 +462,8 @@ cdef class SyncDriver:
         self.run.after_tick()
         if self.saves is not None:
             self.tell()
+            if self.measured:
+                self.trace.mark(Part.SAVE_WAIT)
             self.saves.wait_room()
             if self.sync_saves:
                 self.saves.settle()
@@ -445,12 +497,22 @@ cdef class SyncDriver:
             Whether the run swallows the error.
         """
         cdef bint swallowed = False
+        if self.measured:
+            self.trace.leave(error)
         try:
             swallowed = self.run.leave(error)
         finally:
-            self.join()
-            if self.saves is not None:
-                self.saves.finish(error is None or swallowed)
+            if self.measured:
+                self.trace.mark(Part.WAIT)
+            try:
+                self.join()
+                if self.saves is not None:
+                    if self.measured:
+                        self.trace.mark(Part.SAVE_WAIT)
+                    self.saves.finish(error is None or swallowed)
+            finally:
+                if self.measured:
+                    self.trace.end(error, outcome_of(self.run))
         self.tell()
         return swallowed
 
@@ -509,6 +571,17 @@ cdef class SyncDriver:
                 self.commit(task, False)
             else:
                 self.run.fail(task, error)
+
+
+cdef int outcome_of(Run run) except -1:
+    """How a run ended, as a profile has it."""
+    if run.status == Status.OUT_OF_STEPS:
+        return Outcome.OUT_OF_STEPS
+    if run.status == Status.DRAINING:
+        return Outcome.DRAINED
+    if run.status == Status.INTERRUPT_BEFORE or run.status == Status.INTERRUPT_AFTER:
+        return Outcome.INTERRUPTED
+    return Outcome.SUCCEEDED
 
 
 cpdef int raise_unfinished(Run run) except -1:

@@ -1,10 +1,11 @@
+# Registered as upstream's class, which to a type checker is a class derived from it.
 from inspect import Signature
 from typing import ClassVar
 
-from langgraph_cy.core.channels.single_value import SingleValue
+from langgraph.channels.any_value import AnyValue as UpstreamAnyValue
+from langgraph.channels.base import Value
 
-class AnyValue(SingleValue):
-    __slots__ = ("typ", "value")
+class AnyValue(UpstreamAnyValue[Value]):
     __signature__: ClassVar[Signature]
     def __eq__(self, value: object, /) -> bool: ...
     __hash__: ClassVar[None]  # type: ignore[assignment]  # unhashable, as upstream's

@@ -1,13 +1,11 @@
-from collections.abc import Callable
+# Registered as upstream's class, which to a type checker is a class derived from it.
 from inspect import Signature
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from langgraph_cy.core.channels.single_value import SingleValue
+from langgraph.channels.base import Value
+from langgraph.channels.binop import BinaryOperatorAggregate as UpstreamBinaryOperatorAggregate
 
-class BinaryOperatorAggregate(SingleValue):
-    __slots__ = ("operator", "value")
+class BinaryOperatorAggregate(UpstreamBinaryOperatorAggregate[Value]):
     __signature__: ClassVar[Signature]
-    operator: Callable[[Any, Any], Any]
-    def __init__(self, typ: Any, operator: Callable[[Any, Any], Any]) -> None: ...
     def __eq__(self, value: object, /) -> bool: ...
     __hash__: ClassVar[None]  # type: ignore[assignment]  # unhashable, as upstream's

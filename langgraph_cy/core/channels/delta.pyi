@@ -1,21 +1,11 @@
-from collections.abc import Callable, Iterable
+# Registered as upstream's class, which to a type checker is a class derived from it.
 from inspect import Signature
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from langgraph_cy.core.channels.single_value import SingleValue
+from langgraph.channels.base import Value
+from langgraph.channels.delta import DeltaChannel as UpstreamDeltaChannel
 
-class DeltaChannel(SingleValue):
-    __slots__ = ("reducer", "snapshot_frequency", "value")
+class DeltaChannel(UpstreamDeltaChannel[Value]):
     __signature__: ClassVar[Signature]
-    reducer: Callable[[Any, list[Any]], Any]
-    snapshot_frequency: int
-    def __init__(
-        self,
-        reducer: Callable[[Any, list[Any]], Any],
-        typ: Any = None,
-        *,
-        snapshot_frequency: int = 100,
-    ) -> None: ...
-    def __eq__(self, other: object, /) -> bool: ...
+    def __eq__(self, value: object, /) -> bool: ...
     __hash__: ClassVar[None]  # type: ignore[assignment]  # unhashable, as upstream's
-    def replay_writes(self, writes: Iterable[tuple[str, str, Any]]) -> None: ...

@@ -1,17 +1,17 @@
+# Registered as upstream's class, which to a type checker is a class derived from it.
 from inspect import Signature
 from typing import ClassVar
 
-from langgraph_cy.core.channels.single_value import SingleValue
+from langgraph.channels.base import Value
+from langgraph.channels.last_value import LastValue as UpstreamLastValue
+from langgraph.channels.last_value import LastValueAfterFinish as UpstreamLastValueAfterFinish
 
-class LastValue(SingleValue):
-    __slots__ = ("value",)
+class LastValue(UpstreamLastValue[Value]):
     __signature__: ClassVar[Signature]
     def __eq__(self, value: object, /) -> bool: ...
     __hash__: ClassVar[None]  # type: ignore[assignment]  # unhashable, as upstream's
 
-class LastValueAfterFinish(SingleValue):
-    __slots__ = ("finished", "value")
+class LastValueAfterFinish(UpstreamLastValueAfterFinish[Value]):
     __signature__: ClassVar[Signature]
-    finished: bool
     def __eq__(self, value: object, /) -> bool: ...
     __hash__: ClassVar[None]  # type: ignore[assignment]  # unhashable, as upstream's

@@ -1,15 +1,11 @@
-from collections.abc import Iterable
+# Registered as upstream's class, which to a type checker is a class derived from it.
 from inspect import Signature
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from langgraph_cy.core.channels.base import Channel
+from langgraph.channels.base import Value
+from langgraph.channels.topic import Topic as UpstreamTopic
 
-class Topic(Channel):
-    __slots__ = ("accumulate", "values")
+class Topic(UpstreamTopic[Value]):
     __signature__: ClassVar[Signature]
-    values: list[Any]
-    accumulate: bool
-    def __init__(self, typ: Any, accumulate: bool = False) -> None: ...
     def __eq__(self, value: object, /) -> bool: ...
     __hash__: ClassVar[None]  # type: ignore[assignment]  # unhashable, as upstream's
-    def update(self, values: Iterable[Any]) -> bool: ...

@@ -1,10 +1,11 @@
+# Registered as upstream's class, which to a type checker is a class derived from it.
 from inspect import Signature
 from typing import ClassVar
 
-from langgraph_cy.core.channels.single_value import GuardedValue
+from langgraph.channels.base import Value
+from langgraph.channels.untracked_value import UntrackedValue as UpstreamUntrackedValue
 
-class UntrackedValue(GuardedValue):
-    __slots__ = ("guard", "value")
+class UntrackedValue(UpstreamUntrackedValue[Value]):
     __signature__: ClassVar[Signature]
     def __eq__(self, value: object, /) -> bool: ...
     __hash__: ClassVar[None]  # type: ignore[assignment]  # unhashable, as upstream's
