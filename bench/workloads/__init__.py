@@ -6,7 +6,8 @@ to show whether the cost of one unit depends on that size.
 
 # isort: off
 from bench.registry import CURVES, WORKLOADS
-from bench.workloads import loops, fan_out, features, state, memory, sqlite, postgres, curves
+from bench.workloads import loops, fan_out, features, state, serializer
+from bench.workloads import memory, sqlite, postgres, curves
 
 # isort: on
 
@@ -19,6 +20,7 @@ __all__ = [
     "loops",
     "memory",
     "postgres",
+    "serializer",
     "sqlite",
     "state",
 ]

@@ -5,14 +5,14 @@ The floors are the same number of calls of the same function by what Python offe
 
 import asyncio
 import operator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, TypedDict
 
 from langgraph.graph import START, StateGraph
 from langgraph.types import Send
 
-from bench.graphs import Count, Node, abump, row
+from bench.graphs import abump, row
 from bench.registry import Case, Graph, workload
+from langgraph_cy.cli import workloads as standard
 
 
 class Items(TypedDict):
@@ -21,54 +21,8 @@ class Items(TypedDict):
     total: int
 
 
-def sending(n: int, visit: Node) -> Graph:
-    """A graph that calls `visit` with each number below `n`, in one step."""
-    sends = [Send("visit", i) for i in range(n)]
-    builder = StateGraph(Count)
-    builder.add_node("visit", visit)
-    builder.add_conditional_edges(START, lambda state: sends, ["visit"])
-    return builder.compile()
-
-
-@workload("task", 1_000, tiny=4, at_least=20, within=3)
-def send(n: int) -> Case:
-    """invoke: Send tasks to one node, in one step; floor: ThreadPoolExecutor.map"""
-    seen: list[int] = []  # the least a node can do that still shows every task ran
-    pool = ThreadPoolExecutor()  # the default number of threads, as upstream's own pool
-
-    def visit(state: Any) -> None:
-        seen.append(state)
-
-    def run(graph: Graph) -> Any:
-        seen.clear()
-        return graph.invoke({"n": 0}), sorted(seen)
-
-    def floor() -> Any:
-        seen.clear()
-        list(pool.map(visit, range(n)))
-        return {"n": 0}, sorted(seen)
-
-    return Case(sending(n, visit), run, ({"n": 0}, list(range(n))), n, floor)
-
-
-@workload("task", 1_000, tiny=4, at_least=20, within=3)
-def asend(n: int) -> Case:
-    """ainvoke: `send` with an async node; floor: asyncio.gather"""
-    seen: list[int] = []
-
-    async def visit(state: Any) -> None:
-        seen.append(state)
-
-    async def run(graph: Graph) -> Any:
-        seen.clear()
-        return await graph.ainvoke({"n": 0}), sorted(seen)
-
-    async def floor() -> Any:
-        seen.clear()
-        await asyncio.gather(*map(visit, range(n)))
-        return {"n": 0}, sorted(seen)
-
-    return Case(sending(n, visit), run, ({"n": 0}, list(range(n))), n, floor)
+send = workload("task", 1_000, tiny=4, at_least=20, within=3)(standard.send)
+asend = workload("task", 1_000, tiny=4, at_least=20, within=3)(standard.asend)
 
 
 @workload("task", 100, tiny=4)

@@ -8,8 +8,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.runtime import Runtime
 from langgraph.types import Command, StreamWriter, interrupt
 
-from bench.graphs import Count, answering, counting, invoke, row
+from bench.graphs import Count, answering, counting, invoke
 from bench.registry import Case, Graph, workload
+from langgraph_cy.cli import workloads as standard
 
 
 class Counter(BaseCallbackHandler):
@@ -38,17 +39,7 @@ def bump_asking(state: Count) -> Count:
     return {"n": interrupt(state["n"])}
 
 
-@workload("step", 1_000, tiny=3, at_least=40)
-def stream(n: int) -> Case:
-    """stream: values and updates of `loop`"""
-
-    def run(graph: Graph) -> Any:
-        return list(graph.stream({"n": 0}, stream_mode=["values", "updates"]))
-
-    chunks: list[tuple[str, Any]] = [("values", {"n": 0})]
-    for i in range(1, n + 1):
-        chunks += [("updates", {"step": {"n": i}}), ("values", {"n": i})]
-    return Case(counting(n), run, chunks, n)
+stream = workload("step", 1_000, tiny=3, at_least=40)(standard.stream)
 
 
 @workload("step", 1_000, tiny=3)
@@ -88,18 +79,7 @@ def watched(n: int) -> Case:
     return Case(counting(n), run, ({"n": n}, calls, calls), n)
 
 
-@workload("step", 1_000, tiny=3, at_least=4)
-def saved(n: int) -> Case:
-    """invoke: `loop` with upstream's InMemorySaver"""
-    saver = InMemorySaver()
-
-    def run(graph: Graph) -> Any:
-        saver.delete_thread("1")
-        result = graph.invoke({"n": 0}, {"configurable": {"thread_id": "1"}})
-        return result, len(saver.storage["1"][""])
-
-    # A checkpoint of the input, one of the state that it made, and one a step.
-    return Case(counting(n, checkpointer=saver), run, ({"n": n}, n + 2), n)
+saved = workload("step", 1_000, tiny=3, at_least=4)(standard.saved)
 
 
 @workload("cycle", 100, tiny=3)
@@ -121,10 +101,7 @@ def resume(n: int) -> Case:
     return Case(graph, run, ({"n": n}, list(range(n))), n)
 
 
-@workload("call", 1_000, tiny=3, at_least=20)
-def nested(n: int) -> Case:
-    """invoke: `loop` with a graph of one node as its node"""
-    return Case(counting(n, row(1)), invoke, {"n": n}, n)
+nested = workload("call", 1_000, tiny=3, at_least=20)(standard.nested)
 
 
 @workload("step", 1_000, tiny=3)

@@ -1,6 +1,8 @@
 """Savers and the serializer of checkpoints, each a subclass of upstream's of a like name.
 
-A saver of SQLite or PostgreSQL is imported when it is first asked for: its package is optional.
+A saver is imported when it is first asked for: the packages that those of SQLite and PostgreSQL
+need are optional, and `InMemorySaver` needs the extension modules. Without these the others work
+on, with LangGraph's encoding.
 """
 
 from __future__ import annotations
@@ -42,7 +44,17 @@ def __getattr__(name: str) -> Any:
     module = _MODULES.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(f"{__name__}.{module}"), name)
+    try:
+        found = getattr(import_module(f"{__name__}.{module}"), name)
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith(f"{__name__}."):
+            raise  # a package that is optional
+        # A subclass of upstream's saver would have this one's name and none of what it is for.
+        raise ImportError(
+            f"{__name__}.{name} is compiled, and its extension modules are missing ({error}). "
+            "Reinstall langgraph-cy where a C compiler is available, or use "
+            f"langgraph.checkpoint.{module}.{name}."
+        ) from error
     globals()[name] = found
     return found
 

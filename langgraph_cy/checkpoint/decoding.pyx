@@ -122,18 +122,18 @@ cdef bint fits(Shape shape, Py_ssize_t i, PyObject* value) noexcept:
     if kind == MAPPING:
         return cls == &PyDict_Type
     if kind == LITERAL:
-        return cls == &PyUnicode_Type and is_one_of(value, <PyObject*>shape.details[i])
+        return cls == &PyUnicode_Type and is_one_of(value, shape.detail[i])
     if kind == INTEGER or kind == OPTIONAL_INTEGER:
         return cls == &PyLong_Type
     if kind == EMPTY_STRING:
         return cls == &PyUnicode_Type and PyUnicode_GET_LENGTH(value) == 0
     if kind == TYPED or kind == OPTIONAL_TYPED:
-        inner = <Shape>shape.details[i]
+        inner = <Shape>shape.detail[i]
         return fits_typed(inner, value)
     if kind == LIST_OF_TYPED:
         if cls != &PyList_Type:
             return False
-        inner = <Shape>shape.details[i]
+        inner = <Shape>shape.detail[i]
         for j in range(PyList_GET_SIZE(value)):
             if not fits_typed(inner, PyList_GET_ITEM(value, j)):
                 return False

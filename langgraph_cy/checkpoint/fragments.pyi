@@ -1,7 +1,7 @@
 from typing import Any, final
 
 @final
-class Fragment:
+class Batch:
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
 def kept() -> tuple[int, int]: ...

@@ -6,11 +6,16 @@ the message consisted of: for a dictionary its version, which changes whenever t
 does; for a list, and where dictionaries have no version, what was in it. Strings and numbers never
 change. Those in the trace are held, so that nothing else can be where one was.
 
+Messages that one call has written are kept as a batch, in the order of the walk: the next time
+most of them follow each other again, in memory and in the text. They share the text that was
+returned, unless little of it is theirs or is still needed.
+
 No code of others runs in here, nor any other thread: nothing can change meanwhile. Making a weak
 reference may collect garbage, which is to be off when `keep` is called.
 """
 
 cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport (
     PyMem_Free,
     PyMem_Malloc,
@@ -19,8 +24,7 @@ from cpython.mem cimport (
     PyMem_RawRealloc,
 )
 from cpython.object cimport PyObject, PyTypeObject
-from cpython.weakref cimport PyWeakref_NewRef
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from langgraph_cy.checkpoint.messages cimport extras_at, fields_at
@@ -32,18 +36,23 @@ cdef extern from "Python.h":
     void Py_DECREF(PyObject* value) noexcept
     int PyDict_Next(
         PyObject* dictionary, Py_ssize_t* at, PyObject** key, PyObject** value) noexcept
-    Py_ssize_t PyDict_GET_SIZE(PyObject* dictionary) noexcept
-    Py_ssize_t PyList_GET_SIZE(PyObject* values) noexcept
     PyObject* PyList_GET_ITEM(PyObject* values, Py_ssize_t i) noexcept
     Py_ssize_t PyTuple_GET_SIZE(PyObject* values) noexcept
     PyObject* PyTuple_GET_ITEM(PyObject* values, Py_ssize_t i) noexcept
     Py_ssize_t PyBytes_GET_SIZE(PyObject* data) noexcept
+    PyObject* PyWeakref_NewRef(PyObject* referent, PyObject* callback) except NULL
+    ctypedef struct WeakReference "PyWeakReference":
+        Py_ssize_t hash            # kept for those who ask for it; nobody can for a message's
 
 # Bounds of the table. A text that would take more than a share of the bytes isn't kept.
 cdef Py_ssize_t MAX_ENTRIES = 1 << 16
 cdef Py_ssize_t MAX_BYTES = 64 << 20
 cdef Py_ssize_t SHARE = 8
-cdef Py_ssize_t OVERHEAD = 300     # bytes of a fragment beside its text and leaves, about
+cdef Py_ssize_t OVERHEAD = 200     # bytes of a record beside its text and trace, about
+
+cdef enum:
+    NEEDED = 4       # of a shared text, this part at least must be of use
+    ADDRESS = -8     # the bits of a word that aren't CONTAINER
 
 
 # ---- traces ------------------------------------------------------------------------------------
@@ -65,7 +74,7 @@ cdef inline uint64_t word(PyObject* value) noexcept:
 
 
 cdef int note_items(Trace* trace, PyObject* container, Container kind) except -1:
-    """Add what is in the container whose node is the last."""
+    """Add what is in the container whose word is the last."""
     cdef Py_ssize_t count, i = 0, at = 0
     cdef PyObject* key = NULL
     cdef PyObject* value = NULL
@@ -76,11 +85,12 @@ cdef int note_items(Trace* trace, PyObject* container, Container kind) except -1
         count = PyList_GET_SIZE(container)
     else:
         count = PyTuple_GET_SIZE(container)
-    if trace.room - trace.count < count:
-        more_words(trace, count)
+    if trace.room - trace.count <= count:
+        more_words(trace, count + 1)
     words = trace.words + trace.count
-    words[-1] |= <uint64_t>count << 2
-    trace.count += count
+    words[0] = <uint64_t>count
+    words += 1
+    trace.count += count + 1
     if kind == DICT:
         while PyDict_Next(container, &at, &key, &value):
             words[i] = <uint64_t>key
@@ -103,7 +113,7 @@ cdef bint same_items(
     cdef PyObject* key = NULL
     cdef PyObject* value = NULL
     if kind == DICT:
-        if PyDict_GET_SIZE(container) * 2 != count:
+        if Py_TYPE(container) != &PyDict_Type or PyDict_GET_SIZE(container) * 2 != count:
             return False
         while PyDict_Next(container, &at, &key, &value):
             if words[i] != <uint64_t>key or words[i + 1] & ~<uint64_t>1 != <uint64_t>value:
@@ -111,13 +121,13 @@ cdef bint same_items(
             i += 2
         return True
     if kind == LIST:
-        if PyList_GET_SIZE(container) != count:
+        if Py_TYPE(container) != &PyList_Type or PyList_GET_SIZE(container) != count:
             return False
         for i in range(count):
             if words[i] & ~<uint64_t>1 != <uint64_t>PyList_GET_ITEM(container, i):
                 return False
         return True
-    if PyTuple_GET_SIZE(container) != count:
+    if Py_TYPE(container) != &PyTuple_Type or PyTuple_GET_SIZE(container) != count:
         return False
     for i in range(count):
         if words[i] & ~<uint64_t>1 != <uint64_t>PyTuple_GET_ITEM(container, i):
@@ -125,13 +135,7 @@ cdef bint same_items(
     return True
 
 
-cdef PyTypeObject* CLASSES[3]
-CLASSES[0] = &PyDict_Type
-CLASSES[1] = &PyList_Type
-CLASSES[2] = &PyTuple_Type
-
-
-cdef bint unchanged(uint64_t* words, Py_ssize_t length) noexcept:
+cdef inline bint unchanged(uint64_t* words, Py_ssize_t length) noexcept:
     """Whether containers are what they were, the first and all in them.
 
     Each is only looked at when that in which it is has been found to hold it: so there is an
@@ -139,54 +143,41 @@ cdef bint unchanged(uint64_t* words, Py_ssize_t length) noexcept:
     """
     cdef uint64_t* end = words + length
     cdef PyObject* container
-    cdef Py_ssize_t count
     cdef Container kind
     while words < end:
-        container = <PyObject*>words[0]
-        kind = <Container>(words[2] & 3)
-        count = words[2] >> 2
-        if Py_TYPE(container) != CLASSES[<int>kind]:
-            return False
-        if kind == DICT and words[1]:
-            if words[1] != version_of(container):
+        container = <PyObject*>(words[0] & <uint64_t>ADDRESS)
+        kind = <Container>(words[0] & CONTAINER)
+        if kind == VERSIONED:
+            if Py_TYPE(container) != &PyDict_Type or version_of(container) != words[1]:
                 return False
-        elif not same_items(container, kind, words + NODE, count):
-            return False
-        words += NODE + count
+            words += 2
+        elif kind == EMPTY_DICT:
+            if Py_TYPE(container) != &PyDict_Type or PyDict_GET_SIZE(container) != 0:
+                return False
+            words += 1
+        elif kind == EMPTY_LIST:
+            if Py_TYPE(container) != &PyList_Type or PyList_GET_SIZE(container) != 0:
+                return False
+            words += 1
+        else:
+            if not same_items(container, kind, words + 2, words[1]):
+                return False
+            words += 2 + words[1]
     return True
-
-
-# ---- fragments ---------------------------------------------------------------------------------
-
-@cython.final
-@cython.no_gc             # leaves refer to nothing; the cycle with `ref` is undone by `forget`
-cdef class Fragment:
-    """The text of a message. It is called when the message goes."""
-
-    cdef PyObject* message         # not owned
-    cdef PyTypeObject* cls         # of the message when it was encoded
-    cdef object ref                # weak, to the message; calls this
-    cdef bytes text
-    cdef PyObject* fields          # its `__dict__`, not owned
-    cdef PyObject* extras          # its `__pydantic_extra__`, not owned
-    cdef uint64_t* words          # a trace; keys and values are owned unless they are odd
-    cdef Py_ssize_t count
-
-    def __call__(self, ref):
-        forget(slot_of(self.message))
-
-    def __dealloc__(self):
-        refer(self.words, self.count, False)
-        PyMem_Free(self.words)
 
 
 cdef void refer(uint64_t* words, Py_ssize_t length, bint more) noexcept:
     """Own the keys and leaves of a trace, or no longer. Containers might refer to the message."""
     cdef uint64_t* end = words + length
     cdef uint64_t* next
+    cdef uint64_t kind
     while words < end:
-        next = words + NODE + (words[2] >> 2)
-        words += NODE
+        kind = words[0] & CONTAINER
+        if kind < DICT:
+            words += 2 if kind == VERSIONED else 1
+            continue
+        next = words + 2 + words[1]
+        words += 2
         while words < next:
             if not words[0] & 1:
                 if more:
@@ -196,14 +187,92 @@ cdef void refer(uint64_t* words, Py_ssize_t length, bint more) noexcept:
             words += 1
 
 
-cdef inline Py_ssize_t cost(Fragment fragment) noexcept:
-    return (PyBytes_GET_SIZE(<PyObject*>fragment.text)
-            + fragment.count * <Py_ssize_t>sizeof(uint64_t) + OVERHEAD)
+# ---- batches -----------------------------------------------------------------------------------
+
+@cython.final
+@cython.no_gc             # the cycle with the references is undone by `forget`
+cdef class Batch:
+    """What is kept of the messages that one call has written. It is called when one of them goes.
+    """
+
+    cdef Record* records           # and one more that isn't used
+    cdef uint64_t* words
+    cdef Py_ssize_t live           # records that are used
+    cdef Py_ssize_t needed         # bytes of the shared text that are theirs
+    cdef bytes shared              # the text that they share, None if each has its own
+
+    def __call__(self, ref):
+        forget(slot_of(self.records[(<WeakReference*>ref).hash].message))
+
+    def __dealloc__(self):
+        PyMem_Free(self.records)
+        PyMem_Free(self.words)
+
+
+cdef inline Py_ssize_t cost(Record* record, bint shared) noexcept:
+    return (
+        (0 if shared else <Py_ssize_t>record.length)
+        + <Py_ssize_t>record.count * <Py_ssize_t>sizeof(uint64_t) + OVERHEAD)
+
+
+cdef int take(Record* record, PyObject* whole, char* chars) except -1:
+    """Let the text be elsewhere."""
+    Py_INCREF(whole)
+    Py_DECREF(record.whole)
+    record.whole = whole
+    record.chars = chars
+    return 0
+
+
+cdef bytes text_of(Record* record):
+    """The text alone, the same object each time."""
+    cdef bytes text
+    if record.length == PyBytes_GET_SIZE(record.whole):
+        return <bytes>record.whole
+    text = PyBytes_FromStringAndSize(record.chars, record.length)
+    part(record, text)
+    return text
+
+
+cdef int part(Record* record, bytes text) except -1:
+    """Let a record have its text for itself."""
+    global held
+    cdef Batch batch = <Batch>record.batch
+    take(record, <PyObject*>text, PyBytes_AS_STRING(text))
+    held += record.length
+    return unneed(batch, record.length)
+
+
+cdef int unneed(Batch batch, Py_ssize_t length) except -1:
+    """Of the shared text so much is not needed any more: perhaps it is better shared no longer."""
+    global held
+    cdef Record* record
+    cdef bytes text, whole = batch.shared
+    cdef Py_ssize_t left
+    batch.needed -= length
+    if batch.needed * NEEDED >= len(whole):
+        return 0
+    left = batch.needed
+    batch.shared = None
+    held -= len(whole)
+    record = batch.records
+    while left:
+        if record.message != NULL and record.whole == <PyObject*>whole:
+            text = PyBytes_FromStringAndSize(record.chars, record.length)
+            take(record, <PyObject*>text, PyBytes_AS_STRING(text))
+            held += record.length
+            left -= record.length
+        record += 1
+    return 0
 
 
 # ---- the table, by address: open addressing with linear probing --------------------------------
 
-cdef PyObject** slots = NULL       # Fragments, owned; at most half of them taken
+cdef struct Slot:
+    PyObject* message              # NULL: it is free
+    Record* record
+
+cdef Slot* slots = NULL            # at most half of them taken
 cdef size_t mask = 0
 cdef Py_ssize_t entries = 0
 cdef Py_ssize_t held = 0           # bytes
@@ -215,60 +284,72 @@ cdef inline size_t home(PyObject* message) noexcept:
 
 
 cdef inline size_t slot_of(PyObject* message) noexcept:
-    """Where a message's fragment is, or else where it would go. There has to be a table."""
+    """Where a message's record is, or else where it would go. There has to be a table."""
     cdef size_t i = home(message)
-    while slots[i] != NULL and (<Fragment>slots[i]).message != message:
+    while slots[i].message != NULL and slots[i].message != message:
         i = (i + 1) & mask
     return i
 
 
-cdef int enlarge() except -1:
+cdef int enlarge(Py_ssize_t wanted) except -1:
+    """Have room for so many records."""
     global slots, mask
-    cdef PyObject** old = slots
+    cdef Slot* old = slots
     cdef size_t i, size = mask + 1 if slots != NULL else 0
-    cdef size_t wanted = 2 * size if size else 256
-    cdef PyObject** new = <PyObject**>PyMem_RawCalloc(wanted, sizeof(PyObject*))
-    if new == NULL:
+    cdef size_t room = max(size, 256)
+    while room < 2 * <size_t>wanted:
+        room *= 2
+    if room == size:
+        return 0
+    slots = <Slot*>PyMem_RawCalloc(room, sizeof(Slot))
+    if slots == NULL:
+        slots = old
         raise MemoryError()
-    slots = new
-    mask = wanted - 1
+    mask = room - 1
     for i in range(size):
-        if old[i] != NULL:
-            slots[slot_of((<Fragment>old[i]).message)] = old[i]
+        if old[i].message != NULL:
+            slots[slot_of(old[i].message)] = old[i]
     PyMem_RawFree(old)
     return 0
 
 
 cdef int forget(size_t i) except -1:
-    """Take the fragment in a slot out, if there is one."""
+    """Take the record in a slot out, if there is one."""
     global entries, held
-    cdef PyObject* gone = slots[i]
+    cdef Record* gone = slots[i].record
     cdef size_t hole = i
-    cdef Fragment fragment
-    if gone == NULL:
+    cdef Batch batch
+    cdef bint shared
+    if slots[i].message == NULL:
         return 0
     while True:                    # close the gap, so that a search need not look beyond one
-        slots[hole] = NULL
+        slots[hole].message = NULL
         while True:
             i = (i + 1) & mask
-            if slots[i] == NULL:
+            if slots[i].message == NULL:
                 break
-            if ((i - home((<Fragment>slots[i]).message)) & mask) >= ((i - hole) & mask):
+            if ((i - home(slots[i].message)) & mask) >= ((i - hole) & mask):
                 break
-        if slots[i] == NULL:
+        if slots[i].message == NULL:
             break
         slots[hole] = slots[i]
         hole = i
-    fragment = <Fragment>gone
+    batch = <Batch>gone.batch
+    shared = gone.whole == <PyObject*>batch.shared
     entries -= 1
-    held -= cost(fragment)
-    Py_DECREF(gone)
-    fragment.ref = None
+    held -= cost(gone, shared)
+    gone.message = NULL
+    batch.live -= 1
+    refer(gone.words, gone.count, False)
+    Py_DECREF(gone.ref)
+    if shared:
+        unneed(batch, gone.length)
+    Py_DECREF(gone.whole)
     return 0
 
 
 cdef int evict(Py_ssize_t more) except -1:
-    """Keep within the bounds with one more fragment of that many bytes.
+    """Keep within the bounds with one more record of that many bytes.
 
     Which ones go is as good as random: with a list that is longer than the table, throwing out
     the oldest would throw out just those that are needed next.
@@ -280,62 +361,145 @@ cdef int evict(Py_ssize_t more) except -1:
     return 0
 
 
-cdef bytes find(PyObject* message):
-    """The text of a message if it is unchanged, None otherwise."""
-    cdef Fragment fragment
-    cdef PyObject* found
-    if slots == NULL:
-        return None
-    found = slots[slot_of(message)]
-    if found == NULL:
-        return None
-    fragment = <Fragment>found
+cdef Record* find(PyObject* message, Record* last) noexcept:
+    """The record of a message if it is unchanged, NULL otherwise.
+
+    Args:
+        message: any object.
+        last: the record of the message before it, or NULL; it tells where to look first.
+    """
+    cdef Record* record
+    cdef Slot* slot
+    if last != NULL and last[1].message == message:
+        record = last + 1
+    elif slots == NULL:
+        return NULL
+    else:
+        slot = slots + slot_of(message)
+        if slot.message == NULL:
+            return NULL
+        record = slot.record
     if (
-        fragment.cls == Py_TYPE(message)
-        and fragment.extras == extras_at(message)
-        and fragment.fields == fields_at(message)
-        and unchanged(fragment.words, fragment.count)
+        record.cls == Py_TYPE(message)
+        and record.extras == extras_at(message)
+        and <PyObject*>(record.words[0] & <uint64_t>ADDRESS) == fields_at(message)
+        and unchanged(record.words, record.count)
     ):
-        return fragment.text
-    return None
+        return record
+    return NULL
 
 
-cdef int keep(object message, bytes text, Trace* trace) except -1:
-    """Keep the text of a message, in place of any older one, if there is room for it."""
+# ---- what a call has written -------------------------------------------------------------------
+
+cdef int entered(Journal* journal, PyObject* message, Py_ssize_t start) except -1:
+    """Note that a message is being written, before its trace."""
+    cdef Written* moved
+    cdef Py_ssize_t room
+    if journal.count == journal.room:
+        room = max(2 * journal.room, 64)
+        moved = <Written*>PyMem_RawRealloc(journal.items, room * sizeof(Written))
+        if moved == NULL:
+            raise MemoryError()
+        journal.items = moved
+        journal.room = room
+    moved = journal.items + journal.count
+    moved.message = message
+    moved.start = start
+    moved.first = journal.trace.count
+    journal.count += 1
+    return 0
+
+
+cdef void left(Journal* journal, Py_ssize_t end) noexcept:
+    """Note that the message entered last has been written up to here."""
+    cdef Written* written = journal.items + journal.count - 1
+    written.length = end - written.start
+    written.count = journal.trace.count - written.first
+
+
+cdef int keep(Journal* journal, bytes whole, list texts) except -1:
+    """Keep the texts of the messages written, within the bounds; each in place of an older one.
+
+    Args:
+        journal: it is empty afterwards.
+        whole: where the texts are, if not alone.
+        texts: each alone, or None.
+    """
     global entries, held
-    cdef PyObject* address = <PyObject*>message
-    cdef Fragment fragment
-    cdef size_t i
-    cdef Py_ssize_t size
-    fragment = Fragment.__new__(Fragment)
-    size = trace.count * <Py_ssize_t>sizeof(uint64_t)
-    fragment.words = <uint64_t*>PyMem_Malloc(size)
-    if fragment.words == NULL:
-        raise MemoryError()
-    memcpy(fragment.words, trace.words, size)
-    fragment.count = trace.count
-    refer(fragment.words, fragment.count, True)
-    fragment.message = address
-    fragment.cls = Py_TYPE(address)
-    fragment.fields = fields_at(address)
-    fragment.extras = extras_at(address)
-    fragment.text = text
-    fragment.ref = PyWeakref_NewRef(message, fragment)
-    if slots == NULL:
-        enlarge()
-    forget(slot_of(address))
-    size = cost(fragment)
-    if size > MAX_BYTES // SHARE:
-        fragment.ref = None
+    cdef Py_ssize_t i, size, longest = MAX_BYTES // SHARE, total = 0
+    cdef Py_ssize_t count = journal.count
+    cdef Batch batch
+    cdef Record* record
+    cdef Written* written
+    cdef Slot* slot
+    cdef PyObject* message
+    cdef bytes own
+    cdef bint share = False
+    if count == 0:
         return 0
-    evict(size)
-    if 2 * <size_t>entries > mask:
-        enlarge()
-    i = slot_of(address)
-    Py_INCREF(<PyObject*>fragment)
-    slots[i] = <PyObject*>fragment
-    entries += 1
-    held += size
+    journal.count = 0
+    batch = Batch.__new__(Batch)
+    batch.records = <Record*>PyMem_Malloc((count + 1) * sizeof(Record))
+    batch.words = <uint64_t*>PyMem_Malloc(journal.trace.count * sizeof(uint64_t))
+    if batch.records == NULL or batch.words == NULL:
+        raise MemoryError()
+    memcpy(batch.words, journal.trace.words, journal.trace.count * sizeof(uint64_t))
+    journal.trace.count = 0
+    for i in range(count + 1):
+        batch.records[i].message = NULL
+    if whole is not None:
+        for i in range(count):
+            total += journal.items[i].length
+        share = 2 * total >= len(whole) and len(whole) <= longest
+    if share:
+        batch.shared = whole
+        evict(len(whole))
+        held += len(whole)
+    enlarge(entries + count)
+    for i in range(count):
+        written = journal.items + i
+        message = written.message
+        record = batch.records + i
+        record.cls = Py_TYPE(message)
+        record.extras = extras_at(message)
+        record.length = <uint32_t>written.length
+        record.words = batch.words + written.first
+        record.count = <uint32_t>written.count
+        forget(slot_of(message))
+        size = cost(record, False)
+        if size > longest:
+            continue
+        evict(size)
+        size = cost(record, batch.shared is not None)
+        if entries >= MAX_ENTRIES or held + size > MAX_BYTES:
+            continue
+        if batch.shared is not None:
+            own = whole
+            record.chars = PyBytes_AS_STRING(whole) + written.start
+        elif texts is not None:
+            own = texts[i]
+            record.chars = PyBytes_AS_STRING(own)
+        else:
+            own = PyBytes_FromStringAndSize(
+                PyBytes_AS_STRING(whole) + written.start, written.length)
+            record.chars = PyBytes_AS_STRING(own)
+        record.ref = PyWeakref_NewRef(message, <PyObject*>batch)
+        (<WeakReference*>record.ref).hash = i
+        record.whole = <PyObject*>own
+        Py_INCREF(record.whole)
+        record.batch = <PyObject*>batch
+        record.message = message
+        refer(record.words, record.count, True)
+        slot = slots + slot_of(message)
+        slot.message = message
+        slot.record = record
+        entries += 1
+        held += size
+        batch.live += 1
+        if batch.shared is not None:
+            batch.needed += record.length
+    if batch.shared is not None:
+        unneed(batch, 0)
     return 0
 
 

@@ -311,7 +311,10 @@ class InMemorySaver(StockInMemorySaver):
             NotImplementedError: the saver keeps them in what a `factory` of its own made.
         """
         if self._store is None:
-            raise NotImplementedError("Only what is kept in memory is measured.")
+            raise NotImplementedError(
+                f"Can't measure thread {thread_id!r}: its checkpoints are in what `factory` made. "
+                "Make the saver without `factory`, or measure them there."
+            )
         return upkeep.size(self._store, thread_id)
 
     async def alist(

@@ -3,6 +3,7 @@ from cpython.object cimport PyObject, PyTypeObject
 from libc.string cimport memcmp
 
 cdef extern from "Python.h":
+    PyObject** _PyObject_GetDictPtr(PyObject* owner) noexcept
     Py_ssize_t PyUnicode_GET_LENGTH(PyObject* text) noexcept
     int PyUnicode_KIND(PyObject* text) noexcept
     void* PyUnicode_DATA(PyObject* text) noexcept
@@ -36,6 +37,7 @@ cdef class Shape:
     cdef tuple names                  # interned
     cdef Kind kinds[MOST_FIELDS]
     cdef list details                 # by index: the strings of a LITERAL, the Shape of a TYPED
+    cdef PyObject* detail[MOST_FIELDS]     # the same
     cdef unsigned int required        # bits by index
     cdef bint open                    # other keys may follow
 
@@ -45,7 +47,9 @@ cdef class Layout(Shape):
 
     cdef object cls
     cdef list path                    # of the class: the parts of its module's name, and its own
-    cdef bytes opening                # the JSON text before the kwargs
+    cdef list leads                   # by index: the JSON text before the value of a field
+    cdef const char* lead[MOST_FIELDS]     # the same
+    cdef Py_ssize_t lead_length[MOST_FIELDS]
     cdef bint parses_calls            # tool calls are made of what `additional_kwargs` holds
     cdef bint direct                  # instances may be put together without calling the class
     cdef dict defaults                # every field, in order
@@ -54,10 +58,21 @@ cdef class Layout(Shape):
     cdef object build(self, dict fields, dict extras)
 
 
-cdef PyObject* fields_at(PyObject* message) except NULL
-cdef PyObject* extras_at(PyObject* message) noexcept
+cdef Py_ssize_t EXTRA_OFFSET
+
 cdef Layout layout_of(PyTypeObject* type)
 cdef Layout layout_named(PyObject* name)
+
+
+cdef inline PyObject* fields_at(PyObject* message) noexcept:
+    """The `__dict__` of a message (borrowed), NULL if it has none yet."""
+    cdef PyObject** at = _PyObject_GetDictPtr(message)
+    return NULL if at == NULL else at[0]
+
+
+cdef inline PyObject* extras_at(PyObject* message) noexcept:
+    """The `__pydantic_extra__` of a message (borrowed), NULL if it has none."""
+    return (<PyObject**>(<char*>message + EXTRA_OFFSET))[0]
 
 
 cdef inline bint same_text(PyObject* one, PyObject* other) noexcept:

@@ -4,6 +4,7 @@
 from sys import intern
 from types import MemberDescriptorType
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItem
 from cpython.object cimport Py_TYPE
 from cpython.set cimport PySet_Add, PySet_New
@@ -19,7 +20,6 @@ cdef extern from "structmember.h":
     pass
 
 cdef extern from "Python.h":
-    object PyObject_GenericGetDict(PyObject* owner, void* context)
     int PyObject_GenericSetDict(object owner, object value, void* context) except -1
     ctypedef struct PyMemberDef:
         Py_ssize_t offset
@@ -74,6 +74,7 @@ cdef class Shape:
             elif self.kinds[i] == LITERAL:
                 detail = tuple(map(intern, detail))
             self.details.append(detail)
+            self.detail[i] = <PyObject*>detail
             if entry.required:
                 self.required |= 1 << i
 
@@ -81,12 +82,18 @@ cdef class Shape:
 cdef class Layout(Shape):
 
     def __init__(self, model):
+        cdef Py_ssize_t i
         Shape.__init__(self, model.entries, model.extras)
         self.cls = model.cls
         self.path = [*model.cls.__module__.split("."), model.cls.__name__]
         self.parses_calls = model.parses_calls
         self.direct = model.direct
-        self.opening = b'{"lc":2,"type":"constructor","id":' + dumps(self.path) + b',"kwargs":'
+        opening = b'{"lc":2,"type":"constructor","id":' + dumps(self.path) + b',"kwargs":{'
+        self.leads = [b"," + dumps(name) + b":" for name in self.names]
+        self.leads[0] = opening + self.leads[0][1:]
+        for i in range(self.count):
+            self.lead[i] = PyBytes_AS_STRING(self.leads[i])
+            self.lead_length[i] = PyBytes_GET_SIZE(self.leads[i])
         self.defaults = dict.fromkeys(self.names)
         self.name_set = frozenset(self.names)
 
@@ -105,28 +112,26 @@ cdef class Layout(Shape):
         return made
 
 
-cdef PyObject* fields_at(PyObject* message) except NULL:
-    """The `__dict__` of a message (borrowed)."""
-    cdef object fields = PyObject_GenericGetDict(message, NULL)
-    return <PyObject*>fields
+EXTRA_OFFSET = (<MemberDescriptor*>EXTRA).d_member.offset
 
 
-cdef Py_ssize_t EXTRA_OFFSET = (<MemberDescriptor*>EXTRA).d_member.offset
+cdef enum:
+    MOST_CLASSES = 32
 
-
-cdef PyObject* extras_at(PyObject* message) noexcept:
-    """The `__pydantic_extra__` of a message (borrowed), NULL if it has none."""
-    return (<PyObject**>(<char*>message + EXTRA_OFFSET))[0]
-
-
-cdef dict BY_TYPE = {}
 cdef dict BY_NAME = {}
+# The same, by class: there are few.
+cdef PyTypeObject* classes[MOST_CLASSES]
+cdef PyObject* layouts[MOST_CLASSES]
+cdef Py_ssize_t class_count = 0
 
 
 cdef Layout layout_of(PyTypeObject* type):
     """The layout of a class, None if it isn't a known class of messages."""
-    cdef PyObject* found = PyDict_GetItem(BY_TYPE, <object>type)
-    return None if found == NULL else <Layout>found
+    cdef Py_ssize_t i
+    for i in range(class_count):
+        if classes[i] == type:
+            return <Layout>layouts[i]
+    return None
 
 
 cdef Layout layout_named(PyObject* name):
@@ -137,13 +142,18 @@ cdef Layout layout_named(PyObject* name):
 
 def known_classes():
     """The classes in the table."""
-    return list(BY_TYPE)
+    return [(<Layout>layout).cls for layout in BY_NAME.values()]
 
 
 cdef int fill() except -1:
-    for model in known_models():
+    global class_count
+    cdef Layout layout
+    for model in known_models()[:MOST_CLASSES]:
         if (model.cls.__module__, model.cls.__name__) in SAFE_MSGPACK_TYPES:
-            BY_TYPE[model.cls] = BY_NAME[model.cls.__name__] = Layout(model)
+            BY_NAME[model.cls.__name__] = layout = Layout(model)
+            classes[class_count] = <PyTypeObject*>layout.cls
+            layouts[class_count] = <PyObject*>layout
+            class_count += 1
     return 0
 
 

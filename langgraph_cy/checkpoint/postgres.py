@@ -83,6 +83,7 @@ class PostgresSaver(st.Statements, UpstreamPostgresSaver):
     """
 
     _own: OwnConnection | None = None
+    _storing: Cursor[DictRow] | None = None
 
     @classmethod
     @contextmanager
@@ -154,7 +155,7 @@ class PostgresSaver(st.Statements, UpstreamPostgresSaver):
         Args are those of upstream's `put_writes`.
         """
         if query := self._writes_query([(config, writes, task_id, task_path)]):
-            self._execute(query, "storing writes for", st.place_of(config))
+            self._execute(query, "storing writes for", st.place_of(config), stores=True)
 
     def put_superstep(
         self,
@@ -176,15 +177,13 @@ class PostgresSaver(st.Statements, UpstreamPostgresSaver):
         Returns:
             The config of the stored checkpoint.
         """
-        self.put_dumped(
-            [self.dumped_superstep(writes, config, checkpoint, metadata, new_versions)]
-        )
+        self.put_dumped([self.dumped_superstep(writes, config, checkpoint, metadata, new_versions)])
         return st.stored_config(config, checkpoint)
 
     def put_dumped(self, supersteps: Sequence[st.Superstep]) -> None:
         """Store what `dumped_superstep` has made, each in one transaction and one round trip."""
         for superstep in supersteps:
-            self._execute(*superstep)
+            self._execute(*superstep, stores=True)
 
     # ---- reading ----
 
@@ -263,27 +262,43 @@ class PostgresSaver(st.Statements, UpstreamPostgresSaver):
             found = self._execute(query, "reading sends of", (old[0]["thread_id"], None, None))
             self._add_sends(old, found.fetchall())
 
-    def _execute(self, query: st.Query, action: str, place: st.Place) -> Cursor[DictRow]:
-        """Execute one statement; once more, if its connection turns out to be lost."""
+    def _execute(
+        self, query: st.Query, action: str, place: st.Place, *, stores: bool = False
+    ) -> Cursor[DictRow]:
+        """Execute one statement; once more, if its connection turns out to be lost.
+
+        Args:
+            stores: it gives nothing back.
+        """
         try:
             try:
-                return self._execute_once(query)
+                return self._execute_once(query, stores)
             except psycopg.OperationalError as error:
                 if not st.lost(error) or not self._reconnects():
                     raise
-            return self._execute_once(query)
+            return self._execute_once(query, stores)
         except psycopg.Error as error:
             st.add_note(error, action, place, self._reconnects())
             raise
 
-    def _execute_once(self, query: st.Query) -> Cursor[DictRow]:
+    def _execute_once(self, query: st.Query, stores: bool) -> Cursor[DictRow]:
         with self._connection() as (conn, pipe):
-            st.adapt(conn)
-            cur = conn.cursor(binary=True, row_factory=dict_row)
+            cur = self._storing_cursor(conn) if stores else self._new_cursor(conn)
             cur.execute(*query)
             if pipe is not None:
                 pipe.sync()  # ends the transaction, and raises what it has to
             return cur
+
+    def _new_cursor(self, conn: Connection[DictRow]) -> Cursor[DictRow]:
+        st.adapt(conn)
+        return conn.cursor(binary=True, row_factory=dict_row)
+
+    def _storing_cursor(self, conn: Connection[DictRow]) -> Cursor[DictRow]:
+        """The same cursor, as long as the connection is: it knows how to send its parameters."""
+        cur = self._storing
+        if cur is None or cur.connection is not conn:
+            cur = self._storing = self._new_cursor(conn)
+        return cur
 
     def _reconnects(self) -> bool:
         return self._own is not None or isinstance(self.conn, ConnectionPool)

@@ -81,6 +81,7 @@ class AsyncPostgresSaver(st.Statements, UpstreamAsyncPostgresSaver):
     """
 
     _own: OwnConnection | None = None
+    _storing: AsyncCursor[DictRow] | None = None
 
     @classmethod
     @asynccontextmanager
@@ -153,7 +154,7 @@ class AsyncPostgresSaver(st.Statements, UpstreamAsyncPostgresSaver):
         """
         query = await self._built(self._writes_query, [(config, writes, task_id, task_path)])
         if query is not None:
-            await self._execute(query, "storing writes for", st.place_of(config))
+            await self._execute(query, "storing writes for", st.place_of(config), stores=True)
 
     async def aput_superstep(
         self,
@@ -178,13 +179,14 @@ class AsyncPostgresSaver(st.Statements, UpstreamAsyncPostgresSaver):
         query = await self._built(
             self._superstep_query, writes, config, checkpoint, metadata, new_versions
         )
-        await self._execute(query, st.storing(metadata), st.place_of(config, checkpoint["id"]))
+        place = st.place_of(config, checkpoint["id"])
+        await self._execute(query, st.storing(metadata), place, stores=True)
         return st.stored_config(config, checkpoint)
 
     async def aput_dumped(self, supersteps: Sequence[st.Superstep]) -> None:
         """Store what `dumped_superstep` has made, each in one transaction and one round trip."""
         for superstep in supersteps:
-            await self._execute(*superstep)
+            await self._execute(*superstep, stores=True)
 
     async def _built(self, build: Callable[..., Result], *arguments: Any) -> Result:
         if self._computes:
@@ -320,27 +322,43 @@ class AsyncPostgresSaver(st.Statements, UpstreamAsyncPostgresSaver):
             found = await self._execute(query, "reading sends of", place)
             self._add_sends(old, await found.fetchall())
 
-    async def _execute(self, query: st.Query, action: str, place: st.Place) -> AsyncCursor[DictRow]:
-        """Execute one statement; once more, if its connection turns out to be lost."""
+    async def _execute(
+        self, query: st.Query, action: str, place: st.Place, *, stores: bool = False
+    ) -> AsyncCursor[DictRow]:
+        """Execute one statement; once more, if its connection turns out to be lost.
+
+        Args:
+            stores: it gives nothing back.
+        """
         try:
             try:
-                return await self._execute_once(query)
+                return await self._execute_once(query, stores)
             except psycopg.OperationalError as error:
                 if not st.lost(error) or not self._reconnects():
                     raise
-            return await self._execute_once(query)
+            return await self._execute_once(query, stores)
         except psycopg.Error as error:
             st.add_note(error, action, place, self._reconnects())
             raise
 
-    async def _execute_once(self, query: st.Query) -> AsyncCursor[DictRow]:
+    async def _execute_once(self, query: st.Query, stores: bool) -> AsyncCursor[DictRow]:
         async with self._connection() as (conn, pipe):
-            st.adapt(conn)
-            cur = conn.cursor(binary=True, row_factory=st.CONNECTION["row_factory"])
+            cur = self._storing_cursor(conn) if stores else self._new_cursor(conn)
             await cur.execute(*query)
             if pipe is not None:
                 await pipe.sync()  # ends the transaction, and raises what it has to
             return cur
+
+    def _new_cursor(self, conn: AsyncConnection[DictRow]) -> AsyncCursor[DictRow]:
+        st.adapt(conn)
+        return conn.cursor(binary=True, row_factory=st.CONNECTION["row_factory"])
+
+    def _storing_cursor(self, conn: AsyncConnection[DictRow]) -> AsyncCursor[DictRow]:
+        """The same cursor, as long as the connection is: it knows how to send its parameters."""
+        cur = self._storing
+        if cur is None or cur.connection is not conn:
+            cur = self._storing = self._new_cursor(conn)
+        return cur
 
     def _reconnects(self) -> bool:
         return self._own is not None or isinstance(self.conn, AsyncConnectionPool)

@@ -22,7 +22,6 @@ from langgraph.checkpoint.base import (
     Checkpoint,
     CheckpointMetadata,
     get_checkpoint_id,
-    get_serializable_checkpoint_metadata,
 )
 from langgraph.checkpoint.postgres.base import PRUNE_DELTA_THREADS_SQL, BasePostgresSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
@@ -40,7 +39,12 @@ from langgraph_cy.checkpoint.serializer import OrjsonSerializer
 
 try:
     from langgraph_cy.checkpoint.encoding import encode
+    from langgraph_cy.checkpoint.metadata import collected
 except ImportError:  # installed without a compiler
+    from langgraph.checkpoint.base import (  # type: ignore[assignment]
+        get_checkpoint_metadata as collected,
+    )
+
     encode = None  # type: ignore[assignment]
 
 Connected = TypeVar("Connected", bound=BaseConnection[Any])
@@ -412,7 +416,7 @@ class Statements(BasePostgresSaver):
             checkpoint["id"],
             configurable.get("checkpoint_id"),
             Document(stored),
-            Document(get_serializable_checkpoint_metadata(config, metadata)),
+            Document(_stored_metadata(config, metadata)),
         )
         return together(*statements), params
 
@@ -558,6 +562,13 @@ def _split(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
             if isinstance(value, _DeltaSnapshot):
                 inline[name] = True  # a mark for readers of delta channels
     return inline, blobs
+
+
+def _stored_metadata(config: RunnableConfig, metadata: CheckpointMetadata) -> dict[str, Any]:
+    """As upstream's `get_serializable_checkpoint_metadata`."""
+    stored = collected(config, metadata)
+    stored.pop("writes", None)
+    return stored
 
 
 def stored_config(config: RunnableConfig, checkpoint: Checkpoint) -> RunnableConfig:

@@ -22,6 +22,7 @@ from langgraph_cy.checkpoint import sqlite_database as database
 from langgraph_cy.checkpoint import sqlite_upkeep as upkeep
 from langgraph_cy.checkpoint.serializer import OrjsonSerializer
 from langgraph_cy.checkpoint.sqlite_errors import (
+    explain,
     explaining,
     of_checkpoint,
     of_thread,
@@ -42,6 +43,8 @@ class SqliteSaver(StockSqliteSaver):
     Each call writes in one transaction: all of it is stored or nothing. `list` reads a database
     file through a connection of its own, and so does any other read while another thread writes:
     readers and writers don't wait for each other. A database in memory has only one connection.
+    Where the connection has SQLite's default for it, the write-ahead log may grow to 4,000 pages
+    (16 MB) before it is copied into the database, which waits for the disk.
 
     Args:
         conn: the connection; open it with `check_same_thread=False`. Its owner closes it.
@@ -117,14 +120,15 @@ class SqliteSaver(StockSqliteSaver):
             self.setup()
             with (
                 closing(self.conn.cursor()) as cur,
-                database.transaction(self.conn) if transaction else nullcontext(),
+                database.Transaction(self.conn) if transaction else nullcontext(),
             ):
                 yield cur
 
     def _write(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Call a function with the connection."""
         with self.lock:
-            self.setup()
+            if not self.is_setup:
+                self.setup()
             return function(self.conn, *arguments)
 
     def _read(self, function: Callable[..., Result], *arguments: Any) -> Result:
@@ -164,7 +168,7 @@ class SqliteSaver(StockSqliteSaver):
 
     def dumped_superstep(
         self,
-        writes: Sequence[database.Statement | tuple[Any, ...]],
+        writes: Sequence[database.TaskWrites],
         config: RunnableConfig,
         checkpoint: Checkpoint,
         metadata: CheckpointMetadata,
@@ -177,20 +181,20 @@ class SqliteSaver(StockSqliteSaver):
                 of them.
             config, checkpoint, metadata, new_versions: as for `put`.
         """
-        return database.Superstep(
-            database.superstep_statements(self.serde, writes, config, checkpoint, metadata),
-            of_checkpoint(config, checkpoint["id"], metadata),
-        )
+        return database.superstep(self.serde, writes, config, checkpoint, metadata)
 
     def put_dumped(self, supersteps: Sequence[database.Superstep]) -> None:
         """Store what `dumped_superstep` has made, all in one transaction."""
-        statements = [each for superstep in supersteps for each in superstep.statements]
-        with explaining(supersteps[0].what):
+        statements = [each for some, _ in supersteps for each in some]
+        try:
             self._write(database.store, statements)
+        except sqlite3.Error as error:
+            explain(error, of_checkpoint(*supersteps[0][1]))
+            raise
 
     def put_superstep(
         self,
-        writes: Sequence[database.Statement | tuple[Any, ...]],
+        writes: Sequence[database.TaskWrites],
         config: RunnableConfig,
         checkpoint: Checkpoint,
         metadata: CheckpointMetadata,
@@ -208,9 +212,7 @@ class SqliteSaver(StockSqliteSaver):
         Returns:
             The config of the stored checkpoint.
         """
-        self.put_dumped(
-            [self.dumped_superstep(writes, config, checkpoint, metadata, new_versions)]
-        )
+        self.put_dumped([self.dumped_superstep(writes, config, checkpoint, metadata, new_versions)])
         return database.address(config, checkpoint["id"])
 
     def put(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
@@ -24,6 +25,7 @@ from langgraph_cy.checkpoint import sqlite_upkeep as upkeep
 from langgraph_cy.checkpoint.serializer import OrjsonSerializer
 from langgraph_cy.checkpoint.sqlite import Synchronous
 from langgraph_cy.checkpoint.sqlite_errors import (
+    explain,
     explaining,
     of_checkpoint,
     of_thread,
@@ -153,7 +155,7 @@ class AsyncSqliteSaver(StockAsyncSqliteSaver):
 
     def dumped_superstep(
         self,
-        writes: Sequence[database.Statement | tuple[Any, ...]],
+        writes: Sequence[database.TaskWrites],
         config: RunnableConfig,
         checkpoint: Checkpoint,
         metadata: CheckpointMetadata,
@@ -166,20 +168,20 @@ class AsyncSqliteSaver(StockAsyncSqliteSaver):
                 of them.
             config, checkpoint, metadata, new_versions: as for `put`.
         """
-        return database.Superstep(
-            database.superstep_statements(self.serde, writes, config, checkpoint, metadata),
-            of_checkpoint(config, checkpoint["id"], metadata),
-        )
+        return database.superstep(self.serde, writes, config, checkpoint, metadata)
 
     async def aput_dumped(self, supersteps: Sequence[database.Superstep]) -> None:
         """Store what `dumped_superstep` has made, all in one transaction."""
-        statements = [each for superstep in supersteps for each in superstep.statements]
-        with explaining(supersteps[0].what):
+        statements = [each for some, _ in supersteps for each in some]
+        try:
             await self._write(database.store, statements)
+        except sqlite3.Error as error:
+            explain(error, of_checkpoint(*supersteps[0][1]))
+            raise
 
     async def aput_superstep(
         self,
-        writes: Sequence[database.Statement | tuple[Any, ...]],
+        writes: Sequence[database.TaskWrites],
         config: RunnableConfig,
         checkpoint: Checkpoint,
         metadata: CheckpointMetadata,
@@ -301,7 +303,7 @@ class AsyncSqliteSaver(StockAsyncSqliteSaver):
 
     def put_superstep(
         self,
-        writes: Sequence[database.Statement | tuple[Any, ...]],
+        writes: Sequence[database.TaskWrites],
         config: RunnableConfig,
         checkpoint: Checkpoint,
         metadata: CheckpointMetadata,

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +23,11 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.sqlite import SqliteSaver as StockSqliteSaver
 from langgraph.checkpoint.sqlite.utils import load_pending_writes, search_where
+
+try:
+    from langgraph_cy.checkpoint import metadata as compiled
+except ImportError:  # installed without a compiler
+    compiled = None  # type: ignore[assignment]
 
 # Every text that runs often is a constant, so `sqlite3` prepares it once for a connection.
 PUT_CHECKPOINT = (
@@ -52,21 +57,22 @@ BATCH_BYTES = 1 << 20
 # So few checkpoints are read faster than another connection is opened.
 SHORT = 16
 
-# as `json.dumps` with the same argument, which would make an encoder for every call
-_metadata_text = json.JSONEncoder(ensure_ascii=False).encode
+# How many pages the write-ahead log grows to before SQLite copies them into the database, which
+# waits for the disk: what it does by itself, and what it is told in place of that.
+DEFAULT_LOG_PAGES = 1000
+LOG_PAGES = 4000
 
 Row = Sequence[Any]
 # A row of `checkpoints` and its rows of `writes`, as `load_pending_writes` takes them.
 Stored = tuple[Row, list[Row]]
 Batch = list[Stored]
 Batches = Generator[Batch, None, None]
-
-
-class Statement(NamedTuple):
-    """An SQL statement with the rows of parameters that it is executed with."""
-
-    sql: str
-    rows: Sequence[Row]
+# SQL with the rows of parameters that it is executed with.
+Statement = tuple[str, Sequence[Row]]
+# A task's writes: the arguments of `put_writes`, or the statement that stores them.
+TaskWrites = tuple[RunnableConfig, Sequence[tuple[str, Any]], str, str] | Statement
+# A checkpoint and writes that lead to it, encoded; and what `of_checkpoint` names it from.
+Superstep = tuple[Sequence[Statement], tuple[Any, ...]]
 
 
 class Reading(NamedTuple):
@@ -113,7 +119,14 @@ def _pragma(conn: sqlite3.Connection, name: str) -> Any:
 def configure(
     conn: sqlite3.Connection, synchronous: str | None, busy_timeout: float | None
 ) -> None:
-    """Set what is not None: the level of `PRAGMA synchronous`, and seconds to wait for a lock."""
+    """Prepare a connection for many small transactions.
+
+    Args:
+        synchronous: the level of `PRAGMA synchronous`. None: leave it.
+        busy_timeout: seconds to wait for a lock. None: leave it.
+    """
+    if _pragma(conn, "wal_autocheckpoint") == DEFAULT_LOG_PAGES:
+        conn.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}").close()
     if synchronous is not None:
         conn.execute(f"PRAGMA synchronous = {synchronous}").close()
     if busy_timeout is not None:
@@ -135,39 +148,63 @@ def reading(conn: sqlite3.Connection) -> Reading:
     return Reading(uri, _pragma(conn, "busy_timeout") / 1000)
 
 
-@contextmanager
-def transaction(conn: sqlite3.Connection) -> Iterator[None]:
-    """What is done inside is committed, or where it fails undone.
+class Transaction:
+    """A context: what is done inside is committed, or where it fails undone.
 
     A lock that somebody else holds is noticed before anything is done. A transaction that the
     connection's owner has open is committed too, as upstream's savers do; after a failure it is
     open still, and as it was.
     """
-    joins = conn.in_transaction
-    conn.execute("SAVEPOINT langgraph_cy" if joins else "BEGIN IMMEDIATE")
-    try:
-        yield
-        conn.commit() if joins else conn.execute("COMMIT")
-    except BaseException:
+
+    # no cursor is kept: one that an error leads to would keep the file open after `close`
+    __slots__ = ("_conn", "_joins")
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self._conn = conn
+        self._joins = conn.in_transaction
+
+    def __enter__(self) -> None:
+        self._conn.execute("SAVEPOINT langgraph_cy" if self._joins else "BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if error is not None:
+            self._roll_back()
+            return
+        try:
+            self._conn.commit() if self._joins else self._conn.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
         # SQLite has rolled back by itself after some errors, such as a full disk
-        if conn.in_transaction:
-            conn.execute("ROLLBACK TO langgraph_cy" if joins else "ROLLBACK")
-        raise
+        if self._conn.in_transaction:
+            self._conn.execute("ROLLBACK TO langgraph_cy" if self._joins else "ROLLBACK")
 
 
 def checkpoint_statement(serde: Any, config: Any, checkpoint: Any, metadata: Any) -> Statement:
     """What stores a checkpoint. Arguments as for `put`."""
     configurable = config["configurable"]
-    text = _metadata_text(get_checkpoint_metadata(config, metadata))
     row = (
         str(configurable["thread_id"]),
         configurable["checkpoint_ns"],
         checkpoint["id"],
         configurable.get("checkpoint_id"),
         *serde.dumps_typed(checkpoint),
-        text.encode("utf-8", "ignore"),
+        metadata_text(config, metadata),
     )
-    return Statement(PUT_CHECKPOINT, (row,))
+    return PUT_CHECKPOINT, (row,)
+
+
+def metadata_text(config: Any, metadata: Any) -> bytes:
+    """A checkpoint's metadata as they are stored. Arguments as for `put`."""
+    if compiled is None:
+        collected = get_checkpoint_metadata(config, metadata)
+    else:
+        collected = compiled.collected(config, metadata)
+        if (text := compiled.text(collected)) is not None:
+            return text
+    return json.dumps(collected, ensure_ascii=False).encode("utf-8", "ignore")
 
 
 def writes_statement(
@@ -175,49 +212,34 @@ def writes_statement(
 ) -> Statement:
     """What stores a task's writes. Arguments as for `put_writes`."""
     configurable = config["configurable"]
-    key = tuple(str(configurable[part]) for part in ("thread_id", "checkpoint_ns", "checkpoint_id"))
-    special = all(write[0] in WRITES_IDX_MAP for write in writes)
-    rows = [
-        (
-            *key,
-            task_id,
-            task_path,
-            WRITES_IDX_MAP.get(channel, index),
-            channel,
-            *serde.dumps_typed(value),
-        )
-        for index, (channel, value) in enumerate(writes)
-    ]
-    return Statement(REPLACE_WRITES if special else ADD_WRITES, rows)
+    key = (
+        str(configurable["thread_id"]),
+        str(configurable["checkpoint_ns"]),
+        str(configurable["checkpoint_id"]),
+    )
+    sql = REPLACE_WRITES
+    rows = []
+    for index, (channel, value) in enumerate(writes):
+        place = WRITES_IDX_MAP.get(channel)
+        if place is None:
+            place, sql = index, ADD_WRITES
+        kind, data = serde.dumps_typed(value)
+        rows.append((*key, task_id, task_path, place, channel, kind, data))
+    return sql, rows
 
 
-def superstep_statements(
-    serde: Any, writes: Sequence[Any], config: Any, checkpoint: Any, metadata: Any
-) -> list[Statement]:
-    """What stores the writes of tasks, each given as its statement or as arguments for that,
-    and then a checkpoint.
-    """
-    statements = [
-        each if isinstance(each, Statement) else writes_statement(serde, *each) for each in writes
-    ]
+def superstep(
+    serde: Any, writes: Sequence[TaskWrites], config: Any, checkpoint: Any, metadata: Any
+) -> Superstep:
+    """What stores the writes of tasks and then a checkpoint. Arguments as for `put_superstep`."""
+    statements = [each if len(each) == 2 else writes_statement(serde, *each) for each in writes]
     statements.append(checkpoint_statement(serde, config, checkpoint, metadata))
-    return statements
+    return statements, (config, checkpoint["id"], metadata)
 
 
-class Superstep(NamedTuple):
-    """A checkpoint and writes that lead to it, encoded.
-
-    Attributes:
-        what: names it, for errors.
-    """
-
-    statements: list[Statement]
-    what: str
-
-
-def store(conn: sqlite3.Connection, statements: Sequence[Statement]) -> None:
+def store(conn: sqlite3.Connection, statements: Iterable[Statement]) -> None:
     """Execute statements, each with all its rows, in one transaction."""
-    with transaction(conn):
+    with Transaction(conn):
         for sql, rows in statements:
             conn.executemany(sql, rows)
 

@@ -58,15 +58,24 @@ def explaining(what: str, written: bool = True) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        advice = next((advice for said, advice in _ADVICE if said in str(error)), None)
-        if advice is not None:
-            undone = (
-                " Nothing of it was written, and the thread goes on from what is stored."
-                if written
-                else ""
-            )
-            add_note(error, f"Concerns {what}. {advice}{undone}")
+        explain(error, what, written)
         raise
+
+
+def explain(error: sqlite3.Error, what: str, written: bool = True) -> None:
+    """Add a note to an error of SQLite.
+
+    Args:
+        what, written: as for `explaining`.
+    """
+    advice = next((advice for said, advice in _ADVICE if said in str(error)), None)
+    if advice is not None:
+        undone = (
+            " Nothing of it was written, and the thread goes on from what is stored."
+            if written
+            else ""
+        )
+        add_note(error, f"Concerns {what}. {advice}{undone}")
 
 
 def of_checkpoint(config: Any, checkpoint_id: Any, metadata: Any) -> str:

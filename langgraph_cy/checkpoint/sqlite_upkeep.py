@@ -12,7 +12,7 @@ from typing import Any
 
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
-from langgraph_cy.checkpoint.sqlite_database import cursor, transaction
+from langgraph_cy.checkpoint.sqlite_database import Transaction, cursor
 
 STRATEGIES = ("keep_latest", "delete")
 
@@ -34,7 +34,7 @@ _SIZE = (
 
 def delete_threads(conn: sqlite3.Connection, thread_ids: Sequence[str]) -> None:
     """Delete all checkpoints and writes of some threads."""
-    with transaction(conn):
+    with Transaction(conn):
         for table in _TABLES:
             conn.executemany(
                 f"DELETE FROM {table} WHERE thread_id = ?",
@@ -55,7 +55,7 @@ def delete_for_runs(conn: sqlite3.Connection, run_ids: Iterable[str]) -> None:
     """Delete the checkpoints that have one of these run ids in their metadata, and their writes."""
     runs = {str(run_id) for run_id in run_ids}
     texts = json.dumps([json.dumps(run_id, ensure_ascii=False) for run_id in runs])
-    with transaction(conn):
+    with Transaction(conn):
         rows = cursor(conn).execute(
             "SELECT thread_id, checkpoint_ns, checkpoint_id, metadata FROM checkpoints"
             f" WHERE EXISTS (SELECT 1 FROM json_each(?) WHERE INSTR({_METADATA}, value))",
@@ -66,7 +66,7 @@ def delete_for_runs(conn: sqlite3.Connection, run_ids: Iterable[str]) -> None:
 
 def copy_thread(conn: sqlite3.Connection, source: str, target: str) -> None:
     """Copy all checkpoints and writes of a thread to another."""
-    with transaction(conn):
+    with Transaction(conn):
         for table in _TABLES:
             conn.execute(
                 f"INSERT OR REPLACE INTO {table} (thread_id, {_COLUMNS[table]})"
@@ -131,7 +131,7 @@ def keep_latest(conn: sqlite3.Connection, serde: Any, thread_id: str) -> None:
     the root graph that the call started from: but only if that one is stored, since the call's
     may be stored before it.
     """
-    with transaction(conn):
+    with Transaction(conn):
         refuse_delta(conn, serde, [thread_id])
         stored: dict[str, list[tuple[str, Any]]] = {}
         for checkpoint_ns, *found in cursor(conn).execute(

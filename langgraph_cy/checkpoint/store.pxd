@@ -16,6 +16,7 @@ cdef class Store:
 
     cdef int traits(self, object serde) except -1
     cdef object encoded(self, object serde, int traits, object value)
+    cdef object made(self, object serde, int traits, object value)
     cdef Record record(self, object thread_id, object checkpoint_ns, object checkpoint_id)
     cpdef Namespace namespace(self, object thread_id, object checkpoint_ns)
     cdef object frame_of(self, object config, object metadata, int* step)

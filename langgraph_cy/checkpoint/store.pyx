@@ -22,8 +22,10 @@ from langgraph_cy.checkpoint.kept cimport (
 )
 from langgraph_cy.checkpoint.records cimport Namespace, Record, undescribed
 from langgraph_cy.checkpoint.task_writes cimport added, group_of, groups_of, packed_id, regrouped
+from langgraph_cy.profiling.run_trace cimport SaveTrace, begin_dump, end_dump
 from langgraph_cy.checkpoint.encoding import encode, encode_parts
 from langgraph_cy.checkpoint.serializer import OrjsonSerializer
+from langgraph_cy.profiling import recorder
 
 # What a serializer may be spared.
 cdef enum:
@@ -36,6 +38,7 @@ cdef enum:
 
 cdef object excluded = base.EXCLUDED_METADATA_KEYS
 cdef dict special = base.WRITES_IDX_MAP
+cdef list recorders = recorder.active
 
 
 cdef object pairs_of(dict mapping):
@@ -90,6 +93,17 @@ cdef class Store:
 
     cdef object encoded(self, object serde, int traits, object value):
         """A value as it is kept."""
+        cdef SaveTrace measured
+        if not recorders:
+            return self.made(serde, traits, value)
+        measured = begin_dump()
+        try:
+            return self.made(serde, traits, value)
+        finally:
+            if measured is not None:
+                end_dump(measured)
+
+    cdef object made(self, object serde, int traits, object value):
         if traits & DIRECT:
             if value is None:
                 return None

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of savers."""
+"""Fixtures for the tests of savers and of the serializer."""
 
 from .postgres_server import (
     postgres_cluster,
@@ -7,6 +7,7 @@ from .postgres_server import (
     postgres_restartable,
     postgres_server,
 )
+from .serializer_settings import round_of_examples
 
 __all__ = (
     "postgres_cluster",
@@ -14,4 +15,5 @@ __all__ = (
     "postgres_databases",
     "postgres_restartable",
     "postgres_server",
+    "round_of_examples",
 )

@@ -16,9 +16,10 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph_cy.checkpoint import OrjsonSerializer, fragments
 
 from .serializer_sameness import assert_same
-from .serializer_settings import PROPERTY
+from .serializer_settings import PROPERTY, REPEATED
 from .serializer_values import leaves, mappings, message_lists, plain, texts
 
+pytestmark = REPEATED
 STOCK = JsonPlusSerializer()
 OURS = OrjsonSerializer()
 
@@ -168,6 +169,28 @@ def test_a_fragment_goes_with_its_message() -> None:
     del messages
     gc.collect()
     assert fragments.kept() == (0, 0)
+
+
+def test_a_text_is_not_held_for_a_few_of_its_messages() -> None:
+    messages = [HumanMessage("x" * 100) for _ in range(50)]
+    OURS.dumps_typed(messages)
+    size = fragments.kept()[1]
+    del messages[5:]
+    assert fragments.kept()[1] <= size / 10
+    check(messages)
+
+
+def test_known_and_new_messages_in_any_order() -> None:
+    choose = random.Random(2)
+    messages: list[Any] = [deep_message() if i % 3 else HumanMessage(f"{i}") for i in range(60)]
+    for _ in range(20):
+        OURS.dumps_typed(messages)
+        for i in choose.sample(range(60), choose.randrange(60)):
+            messages[i] = copy.deepcopy(choose.choice(messages))
+        choose.shuffle(messages)
+        messages[0] = messages[-1]
+        check(messages)
+        check([*messages, "x", {"a": messages}])
 
 
 def test_a_fragment_does_not_keep_its_message() -> None:

@@ -23,9 +23,10 @@ from langgraph_cy.checkpoint import (
 )
 
 from .serializer_sameness import assert_same
-from .serializer_settings import PROPERTY
+from .serializer_settings import PROPERTY, REPEATED
 from .serializer_values import anything, message_lists
 
+pytestmark = REPEATED
 STOCK = JsonPlusSerializer(allowed_msgpack_modules=None)
 STRICT = OrjsonSerializer(strict=True)
 SQUEEZING = OrjsonSerializer(strict=True, compress_above=0)

@@ -9,13 +9,14 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_cy.checkpoint import OrjsonSerializer
 from langgraph_cy.checkpoint.messages import known_classes
 
 from .serializer_sameness import assert_same
-from .serializer_settings import PROPERTY
+from .serializer_settings import PROPERTY, REPEATED
 from .serializer_values import (
     ALLOWED,
     MESSAGES,
@@ -27,6 +28,7 @@ from .serializer_values import (
     plain,
 )
 
+pytestmark = REPEATED
 STOCK = JsonPlusSerializer(allowed_msgpack_modules=ALLOWED)
 OURS = OrjsonSerializer(allowed_msgpack_modules=ALLOWED)
 
@@ -72,6 +74,18 @@ def test_plain_values(value: Any) -> None:
         written = OURS.dumps_typed(value)[1]
         assert written == orjson.dumps(value)
         assert_same(OURS.loads_typed(("json", written)), json.loads(written))
+
+
+@pytest.mark.parametrize("value", [[0.1] * 16, {"a": [[-0.0, 1e300] * 20]}, [float("nan")] * 20])
+def test_many_floats_are_upstreams(value: Any) -> None:
+    assert check(value) == "msgpack"
+    assert check([1.5, 2]) == "json"
+
+
+def test_many_floats_in_a_message() -> None:
+    embedding = [0.1, -0.0, 1e-300, 5e-324] * 20
+    assert check([HumanMessage("x", additional_kwargs={"embedding": embedding})]) == "json"
+    check([HumanMessage("x", additional_kwargs={"embedding": [*embedding, float("inf")]})])
 
 
 @PROPERTY

@@ -100,6 +100,8 @@ def test_default_serializer_and_settings(path: str) -> None:
         assert (found,) == conn.execute("PRAGMA synchronous").fetchone() == (2,)
         assert saver.conn.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert saver.conn.execute("PRAGMA busy_timeout").fetchone() == (5000,)
+        (pages,) = saver.conn.execute("PRAGMA wal_autocheckpoint").fetchone()
+        assert pages == database.LOG_PAGES > database.DEFAULT_LOG_PAGES
     conn.close()
 
 
