@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = {name: registry[name] for name in options.only or registry}
     if options.list:
         for workload in chosen.values():
-            print(f"{workload.name:<16}{workload.about}")
+            print(f"{workload.name:<20}{workload.about}")
         return 0
 
     measured = [(workload, _results(workload, options)) for workload in chosen.values()]

@@ -2,12 +2,14 @@
 
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import langgraph_cy
 from bench.registry import Workload
-from bench.runner import COMPILED, FLOOR, STOCK, Result, Spread
+from bench.runner import COMPILED, FLOOR, STOCK, Result
+from langgraph_cy.cli.figures import around, duration, factor
+from langgraph_cy.tables import aligned
 
 Row = Sequence[str]
 
@@ -36,15 +38,15 @@ def ratios(results: Sequence[Result], markdown: bool) -> str:
         row = [
             f"{result.workload.name} {result.size:,}",
             result.workload.unit,
-            _spread(result.time(STOCK), duration),
+            around(result.time(STOCK), duration),
             _compiled(result),
-            _spread(result.ratio, factor),
+            around(result.ratio, factor),
             _at_least(result.ratio.median, aims.at_least if aims else None),
         ]
         if floor := result.of_the_floor:
             row += [
-                _spread(result.time(FLOOR), duration),
-                _spread(floor, factor),
+                around(result.time(FLOOR), duration),
+                around(floor, factor),
                 _within(floor.median, aims.within if aims else None),
             ]
         rows.append(row + [""] * (len(rows[0]) - len(row)))
@@ -55,8 +57,8 @@ def curve(workload: Workload, results: Sequence[Result], markdown: bool) -> str:
     """One row a size, and a last line that says how far each side is from flat."""
     rows = [[workload.axis or "size", f"stock, a {workload.unit}", "compiled", "ratio"]]
     for result in results:
-        stock = _spread(result.time(STOCK), duration)
-        rows.append([f"{result.size:,}", stock, _compiled(result), _spread(result.ratio, factor)])
+        stock = around(result.time(STOCK), duration)
+        rows.append([f"{result.size:,}", stock, _compiled(result), around(result.ratio, factor)])
     text = f"{workload.name}: {workload.about}\n\n{_table(rows, markdown)}"
     if len(results) < 2:
         return text
@@ -73,31 +75,9 @@ def unevenness(results: Sequence[Result], side: str) -> float:
     return max(medians) / min(medians)
 
 
-def duration(seconds: float) -> str:
-    """Three significant digits in the unit that fits: `3.02 us`, `285 us`, `1.20 ms`."""
-    for unit, scale in (("ns", 1e-9), ("us", 1e-6), ("ms", 1e-3)):
-        # 999.5 would be written as 1000 of this unit.
-        if seconds < 999.5 * scale:
-            return f"{_digits(seconds / scale)} {unit}"
-    return f"{_digits(seconds)} s"
-
-
-def factor(value: float) -> str:
-    return f"{_digits(value)}x"
-
-
-def _digits(value: float) -> str:
-    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
-
-
-def _spread(spread: Spread, text: Callable[[float], str]) -> str:
-    low, high = text(spread.low), text(spread.high)
-    return f"{text(spread.median)} [{low} .. {high}]"
-
-
 def _compiled(result: Result) -> str:
     """The time of the compiled side, and whether that was the compiled engine's."""
-    text, counts = _spread(result.time(COMPILED), duration), result.counts
+    text, counts = around(result.time(COMPILED), duration), result.counts
     if not counts.stock:
         return text
     return f"{text} ({'partly ' if counts.compiled else ''}stock's engine)"
@@ -112,11 +92,8 @@ def _within(ratio: float, aim: float | None) -> str:
 
 
 def _table(rows: Sequence[Row], markdown: bool) -> str:
-    header, *body = rows
     if markdown:
+        header, *body = rows
         lines = [header, ["---"] * len(header), *body]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [header, ["-" * width for width in widths], *body]
-    aligned = (zip(line, widths, strict=True) for line in lines)
-    return "\n".join("  ".join(f"{c:<{w}}" for c, w in line).rstrip() for line in aligned)
+    return "\n".join(aligned(rows))

@@ -4,7 +4,9 @@ from langgraph_cy._core import COMPILED
 from langgraph_cy._version import __version__
 from langgraph_cy.backend import accelerate, install, installed, uninstall
 from langgraph_cy.fingerprints import UPSTREAM_VERSION
+from langgraph_cy.plan_report import explain
 from langgraph_cy.pregel import Pregel
+from langgraph_cy.profiling import profile
 from langgraph_cy.state_graph import NodeBuilder, StateGraph, entrypoint, task
 from langgraph_cy.stats import EngineStats, engine_stats, reset_engine_stats
 
@@ -19,8 +21,10 @@ __all__ = [
     "accelerate",
     "engine_stats",
     "entrypoint",
+    "explain",
     "install",
     "installed",
+    "profile",
     "reset_engine_stats",
     "task",
     "uninstall",

@@ -95,6 +95,20 @@ def accelerated_class(cls: type) -> type:
         return type(cls.__name__, bases, names)
 
 
+def stock_graph(graph: Any) -> Any:
+    """The same graph of a class of upstream's or the user's own; the inverse of `accelerate`.
+
+    Args:
+        graph: a compiled graph, on either engine.
+    """
+    if not isinstance(graph, Pregel):
+        return graph
+    classes = (cls for cls in type(graph).__mro__ if issubclass(cls, UpstreamPregel))
+    stock: Any = object.__new__(next(cls for cls in classes if not issubclass(cls, Pregel)))
+    stock.__dict__.update(graph.__dict__)
+    return stock
+
+
 def accelerate(graph: GraphT) -> GraphT:
     """The same graph on the compiled engine; the one passed in stays as it is.
 

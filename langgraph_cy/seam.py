@@ -100,9 +100,8 @@ _FOREIGN = tuple(
     for name in names
     if entry_points.foreign(getattr(owner, name))
 )
-_GUARDS = Guards(
-    (owner, name, (vars(owner)[name],)) for owner, names in _BYPASSED for name in names
-)
+_FOUND = tuple((owner, name, vars(owner)[name]) for owner, names in _BYPASSED for name in names)
+_GUARDS = Guards((owner, name, (value,)) for owner, name, value in _FOUND)
 
 
 @cache
@@ -117,6 +116,24 @@ def replaced() -> str | None:
         return f"upstream's {_FOREIGN[0]} has been replaced"
     name = _GUARDS.replaced() or _entry_points().replaced()
     return None if name is None else f"upstream's {name} has been replaced"
+
+
+def replacements() -> list[tuple[str, Any]]:
+    """Everything that stands in the place of a function of upstream's engine now.
+
+    Returns:
+        (dotted name, what stands there) pairs; empty exactly where `replaced` finds nothing.
+    """
+    found = [
+        (f"{owner.__name__}.{name}", getattr(owner, name, None))
+        for owner, name, value in _FOUND
+        if vars(owner).get(name) is not value or entry_points.foreign(getattr(owner, name))
+    ]
+    return found + [
+        (f"{up.Pregel.__name__}.{name}", entry_points.METHODS[name])
+        for name in entry_points.genuine
+        if not entry_points.is_genuine(name)
+    ]
 
 
 def unsupported_config(config: Any) -> str | None:

@@ -29,6 +29,7 @@ from bench.runner import (
 )
 from bench.workloads import CURVES, WORKLOADS
 from bench.workloads.loops import loop
+from langgraph_cy.cli import timing
 from langgraph_cy.stats import count_stock
 
 LOOP = WORKLOADS["loop"]
@@ -53,14 +54,15 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(runner, "perf_counter", clock)
+    monkeypatch.setattr(timing, "perf_counter", clock)
     return clock
 
 
 @pytest.mark.parametrize("workload", [*WORKLOADS.values(), *CURVES.values()], ids=lambda w: w.name)
 def test_both_engines_agree(workload: Workload) -> None:
     counts = verify(workload, workload.tiny)
-    assert counts.compiled > 0
+    of_a_graph = workload.make(workload.tiny).graph is not None
+    assert (counts.compiled > 0) == of_a_graph
     assert (counts.stock, counts.reasons) == (0, {})
 
 
@@ -74,6 +76,29 @@ def test_measures_every_side_in_every_round(name: str) -> None:
     }
     assert all(time > 0 for times in result.seconds.values() for time in times)
     assert result.timed_runs == 3
+
+
+def test_does_not_time_what_is_prepared(clock: Clock) -> None:
+    def prepare() -> int:
+        clock.now += 100
+        return 7
+
+    def run(given: int) -> int:
+        clock.now += 1
+        return given
+
+    case = Case(None, run, 7, 1, prepare=prepare)
+    (result,) = measure(replace(LOOP, make=lambda n: case), [3], rounds=1, sample=150)
+    assert result.seconds == {STOCK: [1], COMPILED: [1]}
+    assert result.timed_runs == 2
+    assert result.counts == Counts(0, 0, {})
+
+
+def test_refuses_a_run_where_there_is_no_graph() -> None:
+    graph = loop(3).graph
+    case = Case(None, lambda _: graph.invoke({"n": 0}), {"n": 3}, 1)
+    with pytest.raises(RefusedError, match="there is no graph"):
+        verify(replace(LOOP, make=lambda n: case), 3)
 
 
 def test_repeats_runs_to_fill_a_sample() -> None:

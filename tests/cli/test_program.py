@@ -1,16 +1,15 @@
 """`python -m langgraph_cy`: a program runs as under `python` itself, on the compiled engine."""
 
 import os
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
-import langgraph_cy
 from langgraph_cy.__main__ import main
 
-from .engines import Finished, python
+from ..engines import Finished, python
+from .conftest import Call
 
 SHOW = """
 import json, os, sys
@@ -167,31 +166,19 @@ def test_safe_path(folder: Path) -> None:
     ],
 )
 def test_command_line_errors(
-    arguments: list[str],
-    code: int,
-    out: str,
-    err: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: list[str], code: int, out: str, err: str, cli: Call
 ) -> None:
     """As Python's own: 2 for a command line that it can't use, 1 for a module it can't find."""
-    monkeypatch.setattr(sys, "argv", ["langgraph_cy", *arguments])
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    try:
-        with pytest.raises(SystemExit) as leaving:
-            main()
-    finally:
-        langgraph_cy.uninstall()
-    captured = capsys.readouterr()
-    if isinstance(leaving.value.code, str):  # what the interpreter would print, with code 1
-        assert code == 1
-        assert err in leaving.value.code
-    else:
-        assert (leaving.value.code or 0) == code
-        assert err in captured.err
-        assert bool(captured.err) is bool(err)
-    assert out in captured.out
-    assert bool(captured.out) is bool(out)
+    if code == 1:
+        with pytest.raises(SystemExit, match=err):  # which the interpreter would print
+            main(arguments)
+        return
+    called = cli(*arguments)
+    assert called.code == code
+    assert err in called.err
+    assert bool(called.err) is bool(err)
+    assert out in called.out
+    assert bool(called.out) is bool(out)
 
 
 def test_a_folder_as_program(folder: Path) -> None:
