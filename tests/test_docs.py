@@ -1,73 +1,102 @@
-"""What README.md, CHANGELOG.md and docs/ say: Python that runs, links and tables that hold."""
+"""What README.md, CHANGELOG.md and docs/ say: links and tables that hold; docs/ has the fences."""
 
 import ast
 import json
 import re
-from pathlib import Path
+import xml.etree.ElementTree as ElementTree
+from importlib import import_module
+from urllib.parse import urlsplit
 
 import pytest
 
 import langgraph_cy
 from langgraph_cy import fingerprints
 
-from .engines import python
+from .docs.pages import PAGES, ROOT, Page
 
-ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md"))]
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SAID = re.compile(r"^ *print\(.*\)  # (.*)$", re.MULTILINE)
-LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
-
-
-def program(page: Path) -> tuple[str, list[str]]:
-    """The Python blocks of a page as one program, and the lines that they should print.
-
-    Lines keep the numbers they have in the page. What a `print` should print stands in a comment
-    behind it, or in a `text` block that follows right after the Python block.
-    """
-    text = page.read_text(encoding="utf-8")
-    lines = [""] * text.count("\n")
-    printed: list[str] = []
-    end_of_python = 0
-    for block in FENCE.finditer(text):
-        language, content = block.groups()
-        if language == "python":
-            first = text.count("\n", 0, block.start(2))
-            body = content.splitlines()
-            lines[first : first + len(body)] = body
-            printed += SAID.findall(content)
-            end_of_python = block.end()
-        elif language == "text" and text[end_of_python : block.start()].isspace():
-            printed += content.splitlines()
-    return "\n".join(lines), printed
+LINK = re.compile(r"\]\(([^)\s]+)(?: [^)]*)?\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+FENCED = re.compile(r"^( *)```.*?^\1```", re.MULTILINE | re.DOTALL)
+REFERENCE = {
+    "langgraph_cy": "docs/api/engine.md",
+    "langgraph_cy.checkpoint": "docs/api/checkpoint.md",
+    "langgraph_cy.core.channels": "docs/api/channels.md",
+}
 
 
-PROGRAMS = {page: program(page) for page in PAGES}
+def links(page: Page) -> list[str]:
+    return LINK.findall(FENCED.sub("", page.text))
 
 
-@pytest.mark.parametrize(
-    "page",
-    [page for page, (code, _) in PROGRAMS.items() if code.strip()],
-    ids=lambda page: page.name,
-)
-def test_python_blocks_run_and_print_what_they_say(page: Path, tmp_path: Path) -> None:
-    code, printed = PROGRAMS[page]
-    script = tmp_path / page.with_suffix(".py").name
-    script.write_text(code, encoding="utf-8")
-    ended = python("-W", "error", str(script), LANGGRAPH_CY_REQUIRE_COMPILED="1")
-    assert ended.code == 0, ended.err
-    assert ended.out.splitlines() == printed
-
-
-def test_pages_with_python_are_found() -> None:
-    with_python = {page.name for page, (code, _) in PROGRAMS.items() if code.strip()}
-    assert {"README.md", "engine.md", "compatibility.md"} <= with_python
+def anchors(text: str) -> set[str]:
+    """What a `#` may name in a page: its headings, as every renderer of Markdown slugs them."""
+    words = (re.sub(r"[^\w\s-]", "", title.lower()).strip() for title in HEADING.findall(text))
+    return {re.sub(r"\s+", "-", each) for each in words}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_to_files(page: Path) -> None:
-    targets = LINK.findall(page.read_text(encoding="utf-8"))
-    assert [target for target in targets if not (page.parent / target).exists()] == []
+def test_links_lead_to_files_and_headings(page: Page) -> None:
+    wrong = []
+    for link in links(page):
+        if link.startswith(("http://", "https://")):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (page.path.parent / file).resolve() if file else page.path
+        if not target.is_file() or (anchor and anchor not in anchors(target.read_text("utf-8"))):
+            wrong.append(link)
+    assert wrong == []
+
+
+def test_links_to_other_hosts_are_addresses() -> None:
+    found = {link for page in PAGES for link in links(page) if "://" in link}
+    assert len(found) > 3
+    for link in found:
+        parts = urlsplit(link)
+        assert parts.scheme == "https", link
+        assert re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", parts.netloc), link
+
+
+@pytest.mark.parametrize("module", REFERENCE)
+def test_reference_has_every_public_name(module: str) -> None:
+    page = (ROOT / REFERENCE[module]).read_text("utf-8")
+    described = set(re.findall(r"^::: (\S+)$", page, re.MULTILINE))
+    described |= set(re.findall(r"`(langgraph_cy\.\w+)`", page))  # upstream's own, only mentioned
+    public = import_module(module)
+    assert {f"{module}.{name}" for name in public.__all__} <= described
+    objects = (getattr(public, name) for name in public.__all__)
+    own = [each for each in objects if getattr(each, "__module__", "").startswith("langgraph_cy")]
+    assert [each for each in own if not each.__doc__] == []
+
+
+def test_table_of_modules_has_every_module_of_the_core() -> None:
+    page = (ROOT / "docs/engine.md").read_text("utf-8")
+    modules = {path.stem for path in ROOT.glob("langgraph_cy/core/*.pyx")}
+    assert modules <= set(re.findall(r"`core/(\w+)`", page))
+
+
+def test_times_in_the_readme_are_those_of_the_table() -> None:
+    def rows(name: str) -> dict[str, list[str]]:
+        lines = re.findall(r"^\| (.+) \|$", (ROOT / name).read_text("utf-8"), re.MULTILINE)
+        cells = [re.sub(r" \[[^]]*\]", "", line).split(" | ") for line in lines]
+        return {first: rest for first, *rest in cells}
+
+    table = rows("docs/times.md")
+    shown = {name: row for name, row in rows("README.md").items() if re.search(r" [\d,]+$", name)}
+    assert len(shown) >= 5
+    for name, times in shown.items():
+        assert times == table[name][1:4], name
+
+
+def test_pictures_are_drawings_that_some_page_shows() -> None:
+    shown = {
+        (page.path.parent / link).resolve()
+        for page in PAGES
+        for link in links(page)
+        if link.endswith(".svg")
+    }
+    assert shown == set((ROOT / "docs/pictures").glob("*.svg"))
+    for picture in shown:
+        assert ElementTree.parse(picture).getroot().tag == "{http://www.w3.org/2000/svg}svg"
 
 
 def texts(expression: ast.expr) -> set[str]:

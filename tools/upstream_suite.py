@@ -36,6 +36,7 @@ from typing import Any
 
 import services
 import suite_environment
+import suite_table
 from environment import upstream_version
 from processes import ToolError, run_logged, tail
 from suite_environment import Environment
@@ -587,6 +588,13 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="worker processes (default: one a core, at most 4)",
     )
     add("--json", type=Path, metavar="FILE", help="write everything that was found to FILE")
+    add(
+        "--table",
+        type=Path,
+        metavar="PAGE",
+        help="write passed tests by version and feature into this page, between "
+        f"{suite_table.BEGIN} and {suite_table.END}",
+    )
     add("--fresh", action="store_true", help="use nothing cached: sdist, environment, stock's run")
     add("--stock-only", action="store_true", help="record stock's result and stop")
     add(
@@ -600,6 +608,11 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args.versions = args.versions or [upstream_version()]
     if args.jobs < 1:
         parser.error("--jobs: at least 1")
+    if args.table is not None:
+        if args.expression is not None or args.stock_only:
+            parser.error("--table: of all tests on both engines, so without -k and --stock-only")
+        if not args.table.is_file() or not suite_table.has_place(args.table.read_text("utf-8")):
+            parser.error(f"--table: {args.table} has no {suite_table.BEGIN} {suite_table.END}")
     if args.wheel is not None:
         args.wheel = args.wheel.absolute()
         if not args.wheel.is_file():
@@ -620,6 +633,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         outcomes = [judge(args, version, cache, work) for version in args.versions]
         if args.json:
             args.json.write_text(json.dumps(outcomes, indent=1) + "\n", encoding="utf-8")
+        if args.table:
+            command = shlex.join(["python", "tools/upstream_suite.py", *args.versions])
+            suite_table.write(outcomes, command, args.table)
         exit_code = int(any(outcome["problems"] for outcome in outcomes))
     except ToolError as error:
         print(f"error: {error}", file=sys.stderr)
