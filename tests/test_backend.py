@@ -25,7 +25,9 @@ from langgraph.types import interrupt
 import langgraph_cy
 from langgraph_cy import accelerate, engine_stats, install, installed, uninstall
 
-from .engines import State, add_one, chain, python
+from .engines import State, add_one, chain, python, taken
+
+pytestmark = pytest.mark.shim
 
 INVOKE_IMPORTED_BEFORE = Pregel.invoke
 METHODS = ("invoke", "stream", "astream", "ainvoke")
@@ -41,11 +43,6 @@ def counted() -> Iterator[None]:
     yield
     uninstall()
     langgraph_cy.reset_engine_stats()
-
-
-def counts() -> tuple[int, int]:
-    stats = engine_stats()
-    return stats.compiled, stats.stock
 
 
 def upstream_methods() -> dict[str, Any]:
@@ -71,14 +68,14 @@ class TestInstall:
         after = chain(add_one)
         assert before.invoke({"n": 1}) == after.invoke({"n": 1}) == {"n": 2}
         assert COMPILED_BEFORE.invoke({"n": 1}) == {"n": 2}
-        assert counts() == (3, 0)
+        assert taken() == (3, 0)
 
     def test_reaches_what_was_imported_before(self) -> None:
         install()
         graph = hand_built(ImportedBefore)
         assert graph.invoke(1) == 2
         assert langgraph.pregel.Pregel is ImportedBefore
-        assert counts() == (1, 0)
+        assert taken() == (1, 0)
 
     def test_graphs_of_every_make(self) -> None:
         install()
@@ -88,14 +85,14 @@ class TestInstall:
         builder.add_node("add", add_one)
         builder.set_entry_point("add")
         assert builder.compile().invoke({"n": 1}) == {"n": 2}
-        assert counts() == (3, 0)
+        assert taken() == (3, 0)
 
     def test_uninstall_brings_stock_back(self) -> None:
         install()
         uninstall()
         assert upstream_methods() == STOCK_METHODS
         assert chain(add_one).invoke({"n": 1}) == {"n": 2}
-        assert counts() == (0, 0)
+        assert taken() == (0, 0)
 
     def test_repeated(self) -> None:
         install()
@@ -106,7 +103,7 @@ class TestInstall:
         assert upstream_methods() == STOCK_METHODS
         install()
         assert chain(add_one).invoke({"n": 1}) == {"n": 2}
-        assert counts() == (1, 0)
+        assert taken() == (1, 0)
 
     def test_uninstall_without_install(self) -> None:
         uninstall()
@@ -151,7 +148,7 @@ class TestInstalled:
         with installed():
             graph.invoke({"n": 1})
         graph.invoke({"n": 1})
-        assert counts() == (1, 0)
+        assert taken() == (1, 0)
         assert upstream_methods() == STOCK_METHODS
 
     def test_nested(self) -> None:
@@ -160,7 +157,7 @@ class TestInstalled:
             with installed():
                 graph.invoke({"n": 1})
             graph.invoke({"n": 1})
-        assert counts() == (2, 0)
+        assert taken() == (2, 0)
         assert upstream_methods() == STOCK_METHODS
 
     def test_after_install(self) -> None:
@@ -168,7 +165,7 @@ class TestInstalled:
         with installed():
             pass
         chain(add_one).invoke({"n": 1})
-        assert counts() == (1, 0)
+        assert taken() == (1, 0)
 
     def test_left_by_an_error(self) -> None:
         with pytest.raises(ValueError, match="out"), installed():
@@ -179,7 +176,7 @@ class TestInstalled:
         for _ in range(3):
             with installed():
                 chain(add_one).invoke({"n": 1})
-        assert counts() == (3, 0)
+        assert taken() == (3, 0)
 
     def test_as_a_decorator(self) -> None:
         @installed()
@@ -187,7 +184,7 @@ class TestInstalled:
             return chain(add_one).invoke({"n": 1})
 
         assert work() == work() == {"n": 2}
-        assert counts() == (2, 0)
+        assert taken() == (2, 0)
 
 
 # what upstream itself sets anew as it runs: the time of its last checkpoint id
@@ -288,7 +285,7 @@ class TestAccelerate:
         graph = chain(add_one)
         fast = accelerate(graph)
         assert fast.invoke({"n": 1}) == graph.invoke({"n": 1}) == {"n": 2}
-        assert counts() == (1, 0)
+        assert taken() == (1, 0)
 
     def test_leaves_the_graph_as_it_is(self) -> None:
         graph = chain(add_one)
@@ -315,7 +312,7 @@ class TestAccelerate:
         with installed():
             assert graph.invoke({"n": 1}) == {"n": 2}
             assert accelerate(chain(add_one)).invoke({"n": 1}) == {"n": 2}
-        assert counts() == (2, 0)
+        assert taken() == (2, 0)
 
     def test_copies(self) -> None:
         fast = accelerate(chain(add_one))
@@ -327,7 +324,7 @@ class TestAccelerate:
             fast.copy({"name": "other"}),
         ):
             assert each.invoke({"n": 1}) == {"n": 2}
-        assert counts() == (5, 0)
+        assert taken() == (5, 0)
 
     def test_bound_in_a_sequence(self) -> None:
         fast = accelerate(chain(add_one))
@@ -358,7 +355,7 @@ class TestAccelerate:
         assert isinstance(fast, Own)
         assert fast.mark == "own"
         assert fast.doubled(1) == 4
-        assert counts() == (1, 0)
+        assert taken() == (1, 0)
 
     def test_user_subclass_with_methods_of_its_own(self) -> None:
         """What a user's class overrides is called, and calls upstream's as before."""
@@ -396,6 +393,7 @@ class TestAccelerate:
 
 
 class TestStats:
+    @pytest.mark.core
     def test_count(self) -> None:
         graph = accelerate(chain(add_one))
         graph.invoke({"n": 1})
@@ -406,6 +404,7 @@ class TestStats:
         assert stats.share == pytest.approx(2 / 3)
         assert sum(stats.reasons.values()) == stats.stock
 
+    @pytest.mark.core
     def test_reset(self) -> None:
         accelerate(chain(add_one)).invoke({"n": 1})
         earlier = engine_stats()
@@ -420,6 +419,7 @@ class TestStats:
         engine_stats().reasons.clear()
         assert len(engine_stats().reasons) == 1
 
+    @pytest.mark.core
     def test_commonest_reason_first(self) -> None:
         graph = accelerate(chain(add_one))
         graph.invoke({"n": 1}, UNUSUAL)
@@ -432,32 +432,33 @@ class TestStats:
         inner = chain(add_one)
         with installed():
             chain(lambda state: inner.invoke(state)).invoke({"n": 1})
-        assert counts() == (2, 0)
+        assert taken() == (2, 0)
 
     def test_a_stream_counts_once_it_is_read(self) -> None:
         chunks = accelerate(chain(add_one)).stream({"n": 1})
-        assert counts() == (0, 0)
+        assert taken() == (0, 0)
         next(chunks)
-        assert counts() == (1, 0)
+        assert taken() == (1, 0)
 
+    @pytest.mark.core
     def test_asynchronous_runs_count(self) -> None:
         async def work() -> None:
             graph = accelerate(chain(add_one))
             chunks = graph.astream({"n": 1})
-            assert counts() == (0, 0)
+            assert taken() == (0, 0)
             async for _ in chunks:
-                assert counts() == (1, 0)
+                assert taken() == (1, 0)
             await graph.ainvoke({"n": 1})
             await graph.ainvoke({"n": 1}, UNUSUAL)
 
         asyncio.run(work())
-        assert counts() == (2, 1)
+        assert taken() == (2, 1)
 
 
 def test_workflows_give_the_same_wherever_they_run() -> None:
     with installed():
         assert entrypoint()(lambda number: number).invoke(3) == 3
-    assert counts() == (1, 0)
+    assert taken() == (1, 0)
 
 
 def called(graph: Any, name: str) -> Any:
@@ -534,7 +535,7 @@ def test_plans_follow_changes_of_the_graph(way: str) -> None:
     graph.channels = {"in": LastValue(int), "out": LastValue(int)}
     graph.output_channels = "out"
     assert graph.invoke(1) == 21
-    assert counts() == ((5, 0) if way == "compiled" else (0, 0))
+    assert taken() == ((5, 0) if way == "compiled" else (0, 0))
 
 
 def test_warnings_are_stocks() -> None:

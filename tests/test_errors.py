@@ -27,6 +27,8 @@ from typing_extensions import TypedDict
 
 from .engines import COMPILED, STOCK, Engine, Outcome, State, add_one, both, chain, outcome_of
 
+pytestmark = pytest.mark.shim
+
 
 class Total(TypedDict):
     total: Annotated[int, operator.add]

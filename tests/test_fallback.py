@@ -2,7 +2,11 @@
 
 import json
 
+import pytest
+
 from .engines import Finished, python
+
+pytestmark = pytest.mark.shim
 
 # A finder that comes before all others and refuses the package's compiled modules.
 BLOCK = """
@@ -105,6 +109,7 @@ def test_not_demanding_it() -> None:
     assert (done.code, done.out, done.err) == (0, "False\n", "")
 
 
+@pytest.mark.core
 def test_with_the_extension_modules() -> None:
     """The same program as above where nothing is missing: no warning, all compiled."""
     found = used(python("-c", USE, LANGGRAPH_CY_REQUIRE_COMPILED="1"))

@@ -17,6 +17,8 @@ from .driving import MORE_CONTEXT, both_async
 from .engines import Outcome, both
 from .test_state_api import Numbered
 
+pytestmark = pytest.mark.shim
+
 CONFIG: Any = {"configurable": {"thread_id": "1"}}
 
 

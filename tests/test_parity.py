@@ -13,6 +13,8 @@ import langgraph_cy
 
 from .engines import State, add_one, chain
 
+pytestmark = pytest.mark.shim
+
 PAIRS = [
     pytest.param(langgraph_cy.Pregel, langgraph.pregel.Pregel, id="Pregel"),
     pytest.param(langgraph_cy.NodeBuilder, langgraph.pregel.NodeBuilder, id="NodeBuilder"),
@@ -59,8 +61,10 @@ def test_the_public_names_are_the_documented_ones() -> None:
             "accelerate",
             "engine_stats",
             "entrypoint",
+            "explain",
             "install",
             "installed",
+            "profile",
             "reset_engine_stats",
             "task",
             "uninstall",

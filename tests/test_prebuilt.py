@@ -24,6 +24,8 @@ from .driving import MORE_CONTEXT, both_async
 from .engines import Outcome, both
 from .test_state_api import Numbered
 
+pytestmark = pytest.mark.shim
+
 pytestmark = pytest.mark.filterwarnings("ignore:.*create_react_agent")
 
 CONFIG: Any = {"configurable": {"thread_id": "1"}}

@@ -16,6 +16,8 @@ from .driving import both_async
 from .engines import UUID, Outcome, both
 from .test_state_api import Numbered
 
+pytestmark = pytest.mark.shim
+
 CONFIG: Any = {"configurable": {"thread_id": "1"}, "tags": ["mine"]}
 
 

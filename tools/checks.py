@@ -26,15 +26,36 @@ from environment import (
     upstream_version,
 )
 
-DEFAULT_STAGES = ("lint", "types", "own", "upstream")
+DEFAULT_STAGES = ("lint", "types", "docs", "own", "upstream")
 EXTRAS: dict[str, set[str]] = {
     "lint": {"lint"},
     "types": {"lint", "test"},
+    "docs": {"docs"},
     "own": {"test"},
     "upstream": set(),
     "coverage": {"test"},
 }
 PYX = sorted(ROOT.glob("langgraph_cy/**/*.pyx"))
+TYPED = ROOT / "tests/typing"
+# The script, not `python -m pytest`: the latter puts the working directory on the import path.
+PYTEST = ["-q", "-p", "no:cacheprovider", "-c", ROOT / "setup.cfg", "--rootdir", ROOT]
+# The modules of public names that are Python: what a checker reads there is what there is.
+SHIM = [
+    f"langgraph_cy.{name}"
+    for name in (
+        "backend",
+        "checkpoint.errors",
+        "checkpoint.memory",
+        "checkpoint.postgres",
+        "checkpoint.postgres_aio",
+        "checkpoint.serializer",
+        "checkpoint.sqlite_aio",
+        "state_graph",
+        "stats",
+    )
+]
+# The schema that the checker brings, and what to check with it.
+WORKFLOWS = ["vendor.github-workflows", *sorted(ROOT.glob(".github/workflows/*.yml"))]
 
 
 def run(python: Path, command: Sequence[str | Path], cwd: Path) -> bool:
@@ -69,25 +90,31 @@ def lint(python: Path) -> bool:
     results = [
         run(python, ["ruff", "check", "."], ROOT),
         run(python, ["cython-lint", *cython], ROOT),
+        run(python, ["check-jsonschema", "--builtin-schema", *WORKFLOWS], ROOT),
     ]
     return all(results)
 
 
 def types(python: Path) -> bool:
-    """mypy on the shim; stubtest on the compiled modules, as the installed wheel has them."""
+    """mypy on the shim; the rest on the installed wheel: stubtest, user programs."""
     modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in PYX]
     allowlist = ROOT / "tools/stubtest_allowlist.txt"
     results = [
         run(python, ["mypy"], ROOT),
-        run(python, ["stubtest", "--allowlist", allowlist, *modules], outside()),
+        run(python, ["stubtest", "--allowlist", allowlist, *modules, *SHIM], outside()),
+        run(python, ["pytest", *PYTEST, TYPED], outside()),
     ]
     return all(results)
 
 
+def docs(python: Path) -> bool:
+    """The documentation, strictly; its fences run with the tests."""
+    return run(python, ["python", ROOT / "tools/docs_build.py"], outside())
+
+
 def own(python: Path) -> bool:
-    # The script, not `python -m pytest`: the latter puts the working directory on the import path.
-    where = ["-c", ROOT / "setup.cfg", "--rootdir", ROOT, ROOT / "tests"]
-    return run(python, ["pytest", "-q", "-p", "no:cacheprovider", *where], outside())
+    """All but what needs the type checkers, which is the stage `types`."""
+    return run(python, ["pytest", *PYTEST, "--ignore", TYPED, ROOT / "tests"], outside())
 
 
 def upstream(python: Path) -> bool:
@@ -100,13 +127,14 @@ def upstream(python: Path) -> bool:
 def coverage(python: Path) -> bool:
     """Lines of shim and .pyx together; from the root, where the traced file names begin."""
     pytest = ["python", "-m", "coverage", "run", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    ran = run(python, pytest, ROOT)
+    ran = run(python, [*pytest, "--ignore", TYPED], ROOT)
     return run(python, ["coverage", "report"], ROOT) and ran
 
 
 STAGES: dict[str, Callable[[Path], bool]] = {
     "lint": lint,
     "types": types,
+    "docs": docs,
     "own": own,
     "upstream": upstream,
     "coverage": coverage,

@@ -104,3 +104,16 @@ def pure_site(pure_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     with zipfile.ZipFile(pure_wheel) as archive:
         archive.extractall(target)
     return target
+
+
+@pytest.fixture(scope="session")
+def robbed_site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with the compiled wheel in it, whose extension modules were removed."""
+    target = tmp_path_factory.mktemp("robbed")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target)
+    extensions = [path for path in target.rglob("*") if path.suffix in {".so", ".pyd"}]
+    assert extensions
+    for path in extensions:
+        path.unlink()
+    return target

@@ -1,12 +1,13 @@
 """The package where its extension modules are missing: it says so once, and stock runs."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
-from .conftest import environ
+from .conftest import ROOT, environ
 
 USE = """
 import json, sys, warnings
@@ -78,3 +79,58 @@ def test_demanding_the_compiled_core_makes_the_import_fail(pure_site):
     assert done.returncode == 1
     assert "ImportError" in done.stderr
     assert "LANGGRAPH_CY_REQUIRE_COMPILED" in done.stderr
+
+
+SAVERS = """
+import warnings
+warnings.simplefilter("ignore")
+from langgraph.checkpoint.memory import InMemorySaver as UpstreamInMemorySaver
+from langgraph.graph import START, StateGraph
+from typing_extensions import TypedDict
+import langgraph_cy
+from langgraph_cy.checkpoint import OrjsonSerializer, SqliteSaver
+
+class State(TypedDict):
+    n: int
+
+builder = StateGraph(State).add_node("add", lambda state: {"n": state["n"] + 1})
+builder.add_edge(START, "add")
+thread = {"configurable": {"thread_id": "1"}}
+with SqliteSaver.from_conn_string(":memory:") as sqlite:
+    for saver in (sqlite, UpstreamInMemorySaver(serde=OrjsonSerializer())):
+        graph = langgraph_cy.accelerate(builder.compile(checkpointer=saver))
+        graph.invoke({"n": 1}, thread)
+        print(graph.get_state(thread).values)
+"""
+
+
+def test_savers_without_the_extension_modules(robbed_site):
+    done = python(robbed_site, SAVERS)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "{'n': 2}\n" * 2
+
+
+def test_the_saver_that_is_compiled_says_what_to_do(robbed_site):
+    done = python(robbed_site, "from langgraph_cy.checkpoint import InMemorySaver")
+    assert done.returncode == 1
+    (said,) = (line for line in done.stderr.splitlines() if line.startswith("ImportError"))
+    assert "No module named 'langgraph_cy.checkpoint.kept'" in said
+    assert "Reinstall langgraph-cy where a C compiler is available" in said
+    assert "use langgraph.checkpoint.memory.InMemorySaver" in said
+
+
+# Those that do not start interpreters of their own, which would find the environment's package.
+IN_PROCESS = ("backend", "covered", "functional_api", "parity")
+
+
+def test_the_shims_tests_pass_on_stocks_engine(robbed_site):
+    files = [str(ROOT / f"tests/test_{name}.py") for name in IN_PROCESS]
+    options = ["-q", "-p", "no:cacheprovider", "-m", "shim and not core"]
+    options += ["-W", "ignore:langgraph_cy's compiled core:RuntimeWarning"]
+    options += ["-c", str(ROOT / "setup.cfg"), "--rootdir", str(ROOT)]
+    done = python(robbed_site, f"import pytest; raise SystemExit(pytest.main({options + files}))")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed is not None
+    assert int(passed[1]) > 200
+    assert " skipped" not in done.stdout
