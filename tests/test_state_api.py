@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import sys
 from collections.abc import Callable
 from operator import add
 from typing import Annotated, Any
@@ -24,6 +25,8 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.+]+")
 HEX = re.compile(r"\b[0-9a-f]{32}\b")
 # one task at a time, since stock leaves it to chance which of several ends first
 CONFIG: Any = {"configurable": {"thread_id": "1"}, "max_concurrency": 1}
+
+pytestmark = pytest.mark.shim
 
 
 class Trail(TypedDict):
@@ -571,4 +574,5 @@ def test_resuming_by_another_task() -> None:
         outcome.chunks = [Numbered()(each) for each in outcome.chunks]
 
     expected = both_async(call, blur=blur)
-    assert expected.result["n"] == 1
+    if sys.version_info >= (3, 11):  # before, an asyncio task takes no context: `interrupt` fails
+        assert expected.result["n"] == 1

@@ -188,11 +188,11 @@ class Release:
             self.attempt(name, python, compiled=False, tests=False)
 
     def try_sdist(self) -> None:
-        """With a compiler pip makes the wheel that was made again, and installs that."""
+        """What pip has made of the sdist, in the stage before, in an environment without tests."""
         newest = self.interpreters[-1]
         folder = self.work / "sdist-trial"
         python = trials.environment(newest.path, folder, self.rebuilt, tests=False)
-        what = f"{self.sdist.name} with a compiler"
+        what = f"the wheel that pip made of {self.sdist.name}"
         self.attempt(what, python, compiled=True, tests=False)
 
     def report(self) -> dict[str, Any]:

@@ -19,6 +19,9 @@ COMMANDS = {
     "bench": "time both engines, on standard workloads or on a graph of yours",
 }
 
+# Where the reader of the output goes away first: as of a program that SIGPIPE ends.
+BROKEN_PIPE = 141
+
 
 def program_name() -> str:
     """How this program was called: by its script, or as a module."""
@@ -87,6 +90,14 @@ def run_command(command: str, arguments: Sequence[str]) -> int:
         )
     try:
         code = import_module(f"langgraph_cy.cli.{command}").main(arguments)
+        if command != "run":
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if command == "run":
+            raise  # the program's own
+        # who read the output has gone, and nothing may be left to be flushed at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
     except UsageError as error:
         print(f"langgraph_cy: {error}", file=sys.stderr)
         return 2

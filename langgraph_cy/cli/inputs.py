@@ -12,7 +12,7 @@ from langgraph.types import Command
 from langgraph_cy.cli.errors import UsageError
 
 INPUT_HELP = (
-    "a JSON or JSON Lines file, - for stdin, or JSON itself: one input, or a list of several; "
+    "a JSON or JSON Lines file, - for stdin, or a JSON object or list: one input, or several; "
     '{"__command__": {"resume": ...}} stands for a Command'
 )
 COMMAND = "__command__"

@@ -39,8 +39,8 @@ def run_program(arguments: Sequence[str], prepare: Callable[[], object] | None =
     if not os.path.exists(program):
         raise UsageError(f"can't open {program!r}: no such file")
     _start(arguments, prepare)
-    if not os.path.isfile(program):
-        runpy.run_path(program, run_name="__main__")  # a folder or a zip archive
+    if not os.path.isfile(program) or program.endswith(".pyc"):
+        runpy.run_path(program, run_name="__main__")  # also a folder or a zip archive
         return
     program = os.path.abspath(program)
     _put_first(os.path.dirname(program))
@@ -77,7 +77,8 @@ def run_file(path: str) -> None:
         path: absolute path of the file.
     """
     with io.open_code(path) as source:
-        code = compile(source.read(), path, "exec")
+        # with the `__future__` imports of the program, and none of this module's
+        code = compile(source.read(), path, "exec", dont_inherit=True)
     module = new_main()
     module.__file__ = path
     module.__loader__ = SourceFileLoader("__main__", path)

@@ -71,7 +71,7 @@ def load_module(place: str) -> ModuleType:
     try:
         if path.suffix == ".py" and "." not in place:
             return _load_file(place, path.resolve())
-        return importlib.import_module(place)
+        module = importlib.import_module(place)
     except ModuleNotFoundError as error:
         if error.name and (place == error.name or place.startswith(f"{error.name}.")):
             raise UsageError(f"there is no module {place!r}{_file_hint(place)}") from None
@@ -79,6 +79,13 @@ def load_module(place: str) -> ModuleType:
         raise UsageError(f"{place} can't be imported: {missing}\n{_trace(error)}") from error
     except Exception as error:
         raise UsageError(f"{place} can't be imported:\n{_trace(error)}") from error
+    found = getattr(module, "__file__", None)
+    if path.suffix == ".py" and found and not path.samefile(found):
+        raise UsageError(
+            f"{path} can't be imported as {place}: that is {found}. "
+            "Start from another folder, or take that one off PYTHONPATH"
+        )
+    return module
 
 
 def _module_name(path: Path) -> tuple[str, str]:

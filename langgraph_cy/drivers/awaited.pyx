@@ -92,9 +92,11 @@ async def execute(Task task, rest=None, failed=None):
             trace = task_here()
             if trace is not None:
                 (<TaskTrace>trace).pause()
-            await asyncio.sleep(delay)
-            if trace is not None:
-                (<TaskTrace>trace).resume()
+            try:
+                await asyncio.sleep(delay)
+            finally:
+                if trace is not None:
+                    (<TaskTrace>trace).resume()
             log_retry(task, delay, error)
         rest = failed = None
         task.restart()

@@ -71,9 +71,11 @@ cdef int execute(Task task) except -1:
             trace = task_here()
             if trace is not None:
                 trace.pause()
-            time.sleep(delay)
-            if trace is not None:
-                trace.resume()
+            try:
+                time.sleep(delay)
+            finally:
+                if trace is not None:
+                    trace.resume()
             log_retry(task, delay, error)
         task.restart()
 

@@ -71,6 +71,7 @@ cdef class Catalog:
     cdef readonly list scopes        # Scope
     cdef readonly list threads       # names
     cdef dict known_scopes
+    cdef dict paths                  # path of a scope -> how many graphs have it
     cdef dict known_threads          # ident -> number
     cdef int runs
     cdef int tasks

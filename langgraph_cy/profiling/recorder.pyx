@@ -68,6 +68,7 @@ cdef class Catalog:
         self.scopes = []
         self.threads = []
         self.known_scopes = {}
+        self.paths = {}
         self.known_threads = {}
 
     cdef int next_run(self) noexcept:
@@ -111,7 +112,8 @@ cdef class Catalog:
         """
         cdef Scope scope
         name = graph.get_name()
-        key = (None if above is None else above.number, node, name)
+        # graphs without a name are all called alike, and told apart by their nodes
+        key = (None if above is None else above.number, node, name, frozenset(graph.nodes))
         found = self.known_scopes.get(key)
         if found is not None:
             return found
@@ -130,6 +132,10 @@ cdef class Catalog:
             scope.path = " > ".join([above.path, *inner])
         with lock:
             if key not in self.known_scopes:
+                same = self.paths.get(scope.path, 0) + 1
+                self.paths[scope.path] = same
+                if same > 1:
+                    scope.path = f"{scope.path} ({same})"
                 scope.number = len(self.scopes)
                 self.scopes.append(scope)
                 self.known_scopes[key] = scope

@@ -16,6 +16,15 @@ _lock = fork_safe(threading.Lock())
 _replaced: dict[type[Any], tuple[Any, Any]] = {}  # class -> what it had, and what it has now
 
 
+def _is_method(function: Any) -> bool:
+    """Whether it gets the serializer as its first argument, as what replaces it does."""
+    return (
+        callable(function)
+        and hasattr(function, "__get__")
+        and not isinstance(function, (staticmethod, classmethod))
+    )
+
+
 def measure(serde: Any) -> None:
     """Have a serializer's `dumps_typed` measured until `restore`."""
     for owner in type(serde).__mro__:
@@ -25,7 +34,7 @@ def measure(serde: Any) -> None:
         return
     with _lock:
         function = vars(owner)["dumps_typed"]
-        if owner not in _replaced and callable(function):
+        if owner not in _replaced and _is_method(function):
             made = measured_dump(function)
             try:
                 owner.dumps_typed = made  # type: ignore[attr-defined]

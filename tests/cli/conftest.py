@@ -47,8 +47,11 @@ def cli(
 
     yield call
     langgraph_cy.uninstall()
-    for name in sys.modules.keys() - modules.keys():
-        if not name.startswith(("langgraph", "matplotlib", "rich", "PIL", "numpy")):
+    installed = Path(pytest.__file__).parents[1], Path(os.__file__).parent
+    for name in sys.modules.keys() - modules.keys():  # programs and graphs, not what they import
+        file = getattr(sys.modules[name], "__file__", None)
+        own = name.startswith("langgraph_cy.")
+        if file and not own and not any(folder in Path(file).parents for folder in installed):
             del sys.modules[name]
 
 

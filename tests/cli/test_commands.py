@@ -1,13 +1,15 @@
 """Help and exit codes of all commands; and each as a process of its own, on the demo's graphs."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 import langgraph_cy
-from langgraph_cy.cli.commands import COMMANDS
+from langgraph_cy.cli.commands import BROKEN_PIPE, COMMANDS
 
 from ..engines import python
 from .conftest import DEMO, Call
@@ -32,6 +34,17 @@ def test_help(cli: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/somewhere/langgraph-cy"])
     assert cli("--help").out.startswith("usage: langgraph-cy app.py")
     assert cli("--version").out == f"langgraph-cy {langgraph_cy.__version__}\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGPIPE there")
+def test_a_reader_that_goes_away() -> None:
+    """No traceback, and no exit code that would be an answer."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "langgraph_cy", "explain", f"{DEMO}:agent", "--json"]
+    with os.fdopen(writing, "wb") as output:
+        ended = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, ended.stderr) == (BROKEN_PIPE, b"")
 
 
 @pytest.mark.parametrize("command", ["explain", "verify"])

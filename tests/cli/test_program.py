@@ -1,6 +1,7 @@
 """`python -m langgraph_cy`: a program runs as under `python` itself, on the compiled engine."""
 
 import os
+import py_compile
 import textwrap
 from pathlib import Path
 
@@ -96,6 +97,21 @@ def test_a_program_sees_what_it_sees_under_python(
     plain, ours = twice(folder, *arguments, cwd=cwd)
     assert plain.code == 0, plain.err
     assert (ours.code, ours.out, ours.err) == (plain.code, plain.out, plain.err)
+
+
+def test_a_programs_annotations_are_its_own(folder: Path) -> None:
+    """Not as strings, which the `__future__` imports of this package would make of them."""
+    (folder / "programs/notes.py").write_text("def f(x: int): ...\nprint(f.__annotations__)\n")
+    plain, ours = twice(folder, "notes.py")
+    assert (ours.code, ours.out) == (plain.code, plain.out) == (0, "{'x': <class 'int'>}\n")
+
+
+def test_a_compiled_program(folder: Path) -> None:
+    source = folder / "programs/leaves.py"
+    compiled = py_compile.compile(str(source), str(folder / "programs/leaves.pyc"))
+    assert compiled is not None
+    plain, ours = twice(folder, "leaves.pyc", "6")
+    assert (ours.code, plain.code) == (6, 6), ours.err
 
 
 @pytest.mark.parametrize(

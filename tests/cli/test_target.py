@@ -31,6 +31,22 @@ def test_dotted_names_of_modules_and_of_graphs(cli: Call, tmp_path: Path) -> Non
     assert by_name.invoke({"n": 0}) == {"n": 3}
 
 
+def test_a_file_that_another_one_hides(
+    cli: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The graph of the file that was named, or none."""
+    for folder in ("one", "two"):
+        package = tmp_path / folder / "hidden_package"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text("")
+        (package / "app.py").write_text(SAMPLES.read_text(encoding="utf-8"))
+        monkeypatch.syspath_prepend(tmp_path / folder)
+    called = cli("explain", tmp_path / "one/hidden_package/app.py:loop")
+    assert (called.code, called.out) == (2, "")
+    assert "can't be imported as hidden_package.app: that is " in called.err
+    assert load_graph(f"{tmp_path}/two/hidden_package/app.py:loop").invoke({"n": 0}) == {"n": 3}
+
+
 def test_a_file_of_the_name_of_another_module(cli: Call, tmp_path: Path) -> None:
     (tmp_path / "json.py").write_text(SAMPLES.read_text(encoding="utf-8"))
     before = sys.modules["json"]

@@ -1,6 +1,7 @@
 """The parts of runs add up to their wall time, and name what took it."""
 
 import asyncio
+import pickle
 import time
 from typing import Any
 
@@ -299,6 +300,51 @@ def saved(saver: Any, durability: Any) -> Any:
     before = dumps()
     profile, _ = timed(lambda: graph.invoke({"n": 0}, THREAD, durability=durability))
     return profile, before, dumps()
+
+
+class Static:
+    """A serializer whose functions don't ask for it."""
+
+    @staticmethod
+    def dumps_typed(value: Any) -> tuple[str, bytes]:
+        return "pickle", pickle.dumps(value)
+
+    @staticmethod
+    def loads_typed(data: tuple[str, bytes]) -> Any:
+        return pickle.loads(data[1])
+
+
+def test_a_serializer_of_static_methods() -> None:
+    """It can't be measured so, and is left as it is."""
+    graph = counter(3, checkpointer=StockInMemorySaver(serde=Static()))
+    profile, _ = timed(lambda: graph.invoke({"n": 0}, THREAD))
+    (run,) = profile.record.runs
+    assert "serialise" not in parts_of(run)
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_cancelled_while_it_waits_for_a_retry(width: int) -> None:
+    async def fails(state: Any) -> Any:
+        raise ValueError("again")
+
+    policy = RetryPolicy(initial_interval=60, jitter=False, retry_on=ValueError)
+    builder = StateGraph(dict)
+    for index in range(width):
+        builder.add_node(f"fails{index}", fails, retry_policy=policy)
+        builder.add_edge(START, f"fails{index}")
+    graph = builder.compile()
+
+    async def call() -> None:
+        running = asyncio.create_task(graph.ainvoke({}))
+        await asyncio.sleep(5 * NAP)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    profile, _ = timed(lambda: asyncio.run(call()))
+    nodes = [node for node in profile.record.nodes if node.name.startswith("fails")]
+    assert len(nodes) == width
+    assert all(node.run < 2 * NAP * 1e9 for node in nodes)
 
 
 class Slow(StockInMemorySaver):

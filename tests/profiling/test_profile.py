@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from langgraph.graph import START, StateGraph
 
 import langgraph_cy
 from langgraph_cy.profiling import recorder
@@ -43,6 +44,23 @@ def test_results_are_the_same() -> None:
         assert graph.invoke({"n": 0}) == {"n": 5}
     assert len(found) == len(expected)
     assert found[-1] == expected[-1]
+
+
+def test_graphs_without_a_name() -> None:
+    """They are all called alike, and still two."""
+
+    def graph(node: str) -> Any:
+        builder = StateGraph(dict).add_node(node, lambda state: {})
+        return builder.add_edge(START, node).compile()
+
+    with langgraph_cy.profile() as profile:
+        for node in ("first", "second", "first"):
+            graph(node).invoke({})
+    found = {(each["graph"], each["node"]): each["tasks"] for each in profile.to_dict()["nodes"]}
+    assert found["LangGraph", "first"] == 2
+    assert found["LangGraph (2)", "second"] == 1
+    assert "first" in profile.mermaid()
+    assert "second" in profile.mermaid()
 
 
 def test_one_block_each() -> None:
