@@ -93,7 +93,7 @@ cdef extern from "Python.h":
     Py_ssize_t PyList_GET_SIZE(PyObject* values) noexcept
     PyObject* PyList_GET_ITEM(PyObject* values, Py_ssize_t i) noexcept
     Py_ssize_t PyTuple_GET_SIZE(PyObject* values) noexcept
-    PyObject* PyTuple_GET_ITEM(PyObject* values, Py_ssize_t i) noexcept
+    PyObject* PySequence_Fast_GET_ITEM(PyObject* values, Py_ssize_t i) noexcept
     double PyFloat_AS_DOUBLE(PyObject* number) noexcept
     Py_ssize_t PyUnicode_GET_LENGTH(PyObject* text) noexcept
     bint PyGC_Disable() noexcept
@@ -164,9 +164,27 @@ cdef int put_mapping(Text* text, PyObject* values, Trace* trace, int depth) exce
     return PLAIN
 
 
-cdef int put_list(Text* text, PyObject* values, Trace* trace, int depth) except -1:
-    cdef Py_ssize_t i, count = PyList_GET_SIZE(values)
+cdef int put_items(
+    Text* text, PyObject* values, Py_ssize_t count, Trace* trace, int depth
+) except -1:
+    """The items of a list or a tuple that is `depth` deep."""
+    cdef Py_ssize_t i
     cdef char before = c"["
+    for i in range(count):
+        room_for(text, 1)
+        put_char(text, before)
+        before = c","
+        if put_value(text, PySequence_Fast_GET_ITEM(values, i), trace, depth + 1):
+            return DECLINED
+    room_for(text, 2)
+    if before == c"[":
+        put_char(text, c"[")
+    put_char(text, c"]")
+    return PLAIN
+
+
+cdef int put_list(Text* text, PyObject* values, Trace* trace, int depth) except -1:
+    cdef Py_ssize_t count = PyList_GET_SIZE(values)
     if depth > MAX_DEPTH:
         return DECLINED
     if trace != NULL:
@@ -175,37 +193,15 @@ cdef int put_list(Text* text, PyObject* values, Trace* trace, int depth) except 
         return put_by_orjson(text, values)
     if trace == NULL and count and layout_of(Py_TYPE(PyList_GET_ITEM(values, 0))) is not None:
         return put_messages(text, values, depth)
-    for i in range(count):
-        room_for(text, 1)
-        put_char(text, before)
-        before = c","
-        if put_value(text, PyList_GET_ITEM(values, i), trace, depth + 1):
-            return DECLINED
-    room_for(text, 2)
-    if before == c"[":
-        put_char(text, c"[")
-    put_char(text, c"]")
-    return PLAIN
+    return put_items(text, values, count, trace, depth)
 
 
 cdef int put_tuple(Text* text, PyObject* values, Trace* trace, int depth) except -1:
-    cdef Py_ssize_t i
-    cdef char before = c"["
     if depth > MAX_DEPTH:
         return DECLINED
     if trace != NULL:
         note_tuple(trace, values)
-    for i in range(PyTuple_GET_SIZE(values)):
-        room_for(text, 1)
-        put_char(text, before)
-        before = c","
-        if put_value(text, PyTuple_GET_ITEM(values, i), trace, depth + 1):
-            return DECLINED
-    room_for(text, 2)
-    if before == c"[":
-        put_char(text, c"[")
-    put_char(text, c"]")
-    return PLAIN
+    return put_items(text, values, PyTuple_GET_SIZE(values), trace, depth)
 
 
 cdef int put_value(Text* text, PyObject* value, Trace* trace, int depth) except -1:

@@ -20,7 +20,6 @@ from langgraph.checkpoint.sqlite import SqliteSaver as StockSqliteSaver
 
 from langgraph_cy.checkpoint import sqlite_database as database
 from langgraph_cy.checkpoint import sqlite_upkeep as upkeep
-from langgraph_cy.checkpoint.serializer import OrjsonSerializer
 from langgraph_cy.checkpoint.sqlite_errors import (
     explain,
     explaining,
@@ -37,7 +36,7 @@ Synchronous = Literal["OFF", "NORMAL", "FULL", "EXTRA"]
 
 
 @takes_supersteps
-class SqliteSaver(StockSqliteSaver):
+class SqliteSaver(database.Supersteps, StockSqliteSaver):
     """Stands in for upstream's `SqliteSaver`, on the same tables.
 
     Each call writes in one transaction: all of it is stored or nothing. `list` reads a database
@@ -61,8 +60,6 @@ class SqliteSaver(StockSqliteSaver):
             read-only; `sqlite3.DatabaseError` where it is damaged. A note says which thread and
             checkpoint it concerns, and what to do.
     """
-
-    serde: SerializerProtocol = OrjsonSerializer()
 
     def __init__(
         self,
@@ -151,37 +148,6 @@ class SqliteSaver(StockSqliteSaver):
                 if self.conn.in_transaction:
                     return None
         return self._reading.connect()
-
-    def dumped_writes(
-        self,
-        config: RunnableConfig,
-        writes: Sequence[tuple[str, Any]],
-        task_id: str,
-        task_path: str = "",
-    ) -> database.Statement:
-        """A task's writes, encoded as they are now, for `dumped_superstep`.
-
-        Args:
-            config, writes, task_id, task_path: as for `put_writes`.
-        """
-        return database.writes_statement(self.serde, config, writes, task_id, task_path)
-
-    def dumped_superstep(
-        self,
-        writes: Sequence[database.TaskWrites],
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-    ) -> database.Superstep:
-        """A checkpoint and writes that lead to it, encoded as they are now, for `put_dumped`.
-
-        Args:
-            writes: for each task the arguments of `put_writes`, or what `dumped_writes` has made
-                of them.
-            config, checkpoint, metadata, new_versions: as for `put`.
-        """
-        return database.superstep(self.serde, writes, config, checkpoint, metadata)
 
     def put_dumped(self, supersteps: Sequence[database.Superstep]) -> None:
         """Store what `dumped_superstep` has made, all in one transaction."""

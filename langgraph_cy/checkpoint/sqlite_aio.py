@@ -22,7 +22,6 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver as StockAsyncSqlite
 
 from langgraph_cy.checkpoint import sqlite_database as database
 from langgraph_cy.checkpoint import sqlite_upkeep as upkeep
-from langgraph_cy.checkpoint.serializer import OrjsonSerializer
 from langgraph_cy.checkpoint.sqlite import Synchronous
 from langgraph_cy.checkpoint.sqlite_errors import (
     explain,
@@ -39,7 +38,7 @@ Result = TypeVar("Result")
 
 
 @takes_supersteps
-class AsyncSqliteSaver(StockAsyncSqliteSaver):
+class AsyncSqliteSaver(database.Supersteps, StockAsyncSqliteSaver):
     """Stands in for upstream's `AsyncSqliteSaver`, on the same tables.
 
     Each call is one transaction and one turn of aiosqlite's thread, so a cancelled call has
@@ -54,8 +53,6 @@ class AsyncSqliteSaver(StockAsyncSqliteSaver):
     Raises:
         sqlite3.OperationalError: as from `SqliteSaver`.
     """
-
-    serde: SerializerProtocol = OrjsonSerializer()
 
     def __init__(
         self,
@@ -138,37 +135,6 @@ class AsyncSqliteSaver(StockAsyncSqliteSaver):
                 " would wait for ever: use the asynchronous ones, whose names begin with 'a'."
             )
         return asyncio.run_coroutine_threadsafe(call, self.loop).result()
-
-    def dumped_writes(
-        self,
-        config: RunnableConfig,
-        writes: Sequence[tuple[str, Any]],
-        task_id: str,
-        task_path: str = "",
-    ) -> database.Statement:
-        """A task's writes, encoded as they are now, for `dumped_superstep`.
-
-        Args:
-            config, writes, task_id, task_path: as for `put_writes`.
-        """
-        return database.writes_statement(self.serde, config, writes, task_id, task_path)
-
-    def dumped_superstep(
-        self,
-        writes: Sequence[database.TaskWrites],
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-    ) -> database.Superstep:
-        """A checkpoint and writes that lead to it, encoded as they are now, for `aput_dumped`.
-
-        Args:
-            writes: for each task the arguments of `put_writes`, or what `dumped_writes` has made
-                of them.
-            config, checkpoint, metadata, new_versions: as for `put`.
-        """
-        return database.superstep(self.serde, writes, config, checkpoint, metadata)
 
     async def aput_dumped(self, supersteps: Sequence[database.Superstep]) -> None:
         """Store what `dumped_superstep` has made, all in one transaction."""

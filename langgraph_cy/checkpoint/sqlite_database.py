@@ -16,13 +16,19 @@ from typing import Any, NamedTuple
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
     CheckpointTuple,
     DeltaChannelHistory,
     get_checkpoint_id,
     get_checkpoint_metadata,
 )
+from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.sqlite import SqliteSaver as StockSqliteSaver
 from langgraph.checkpoint.sqlite.utils import load_pending_writes, search_where
+
+from langgraph_cy.checkpoint.serializer import OrjsonSerializer
 
 try:
     from langgraph_cy.checkpoint import metadata as compiled
@@ -235,6 +241,44 @@ def superstep(
     statements = [each if len(each) == 2 else writes_statement(serde, *each) for each in writes]
     statements.append(checkpoint_statement(serde, config, checkpoint, metadata))
     return statements, (config, checkpoint["id"], metadata)
+
+
+class Supersteps:
+    """How both savers encode what they store. Mixed into upstream's savers, before them."""
+
+    serde: SerializerProtocol = OrjsonSerializer()
+
+    def dumped_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> Statement:
+        """A task's writes, encoded as they are now, for `dumped_superstep`.
+
+        Args:
+            config, writes, task_id, task_path: as for `put_writes`.
+        """
+        return writes_statement(self.serde, config, writes, task_id, task_path)
+
+    def dumped_superstep(
+        self,
+        writes: Sequence[TaskWrites],
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> Superstep:
+        """A checkpoint and writes that lead to it, encoded as they are now, for `put_dumped` or
+        `aput_dumped`.
+
+        Args:
+            writes: for each task the arguments of `put_writes`, or what `dumped_writes` has made
+                of them.
+            config, checkpoint, metadata, new_versions: as for `put`.
+        """
+        return superstep(self.serde, writes, config, checkpoint, metadata)
 
 
 def store(conn: sqlite3.Connection, statements: Iterable[Statement]) -> None:

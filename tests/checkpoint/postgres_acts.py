@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 from hypothesis import strategies as st
@@ -15,6 +15,8 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver as StockAsyncPo
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from langgraph_cy.checkpoint import AsyncPostgresSaver, PostgresSaver
+
+from .acts import Act, aplay, config, play
 
 THREADS = ("1", "2")
 NAMESPACES = ("", "child", "child:1|grand:2")
@@ -30,20 +32,6 @@ TABLES = {
 KINDS = ("connection", "pool", "pipeline")
 
 
-class Act(NamedTuple):
-    """One call: a method's name as it is in synchronous savers, and its arguments."""
-
-    method: str
-    arguments: tuple[Any, ...] = ()
-    keywords: dict[str, Any] = {}
-
-
-def config(thread: Any = "1", ns: str | None = "", id: str | None = None, **other: Any) -> Any:
-    """A config; without what is None."""
-    parts = {"thread_id": thread, "checkpoint_ns": ns, "checkpoint_id": id}
-    return {"configurable": {k: v for k, v in parts.items() if v is not None}, **other}
-
-
 def checkpoint(id: str, version: str = VERSIONS[0], v: int = 4, **values: Any) -> Checkpoint:
     return Checkpoint(
         v=v,
@@ -54,35 +42,6 @@ def checkpoint(id: str, version: str = VERSIONS[0], v: int = 4, **values: Any) -
         versions_seen={"node": dict.fromkeys(values, version)},
         updated_channels=None,
     )
-
-
-def apart(act: Act) -> list[Act]:
-    """What stock has to do for an act."""
-    if act.method != "put_superstep":
-        return [act]
-    writes, *put = act.arguments
-    return [*(Act("put_writes", each) for each in writes), Act("put", tuple(put))]
-
-
-def play(saver: Any, acts: Sequence[Act]) -> list[Any]:
-    """Make the calls, and return what they return."""
-    results = []
-    for act in acts:
-        for part in [act] if hasattr(saver, "put_superstep") else apart(act):
-            result = getattr(saver, part.method)(*part.arguments, **part.keywords)
-        results.append(list(result) if act.method == "list" else result)
-    return results
-
-
-async def aplay(saver: Any, acts: Sequence[Act]) -> list[Any]:
-    """As `play`, with the asynchronous methods."""
-    results = []
-    for act in acts:
-        for part in [act] if hasattr(saver, "aput_superstep") else apart(act):
-            called = getattr(saver, f"a{part.method}")(*part.arguments, **part.keywords)
-            result = [each async for each in called] if act.method == "list" else await called
-        results.append(result)
-    return results
 
 
 @contextmanager

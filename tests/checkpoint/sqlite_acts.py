@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
-from typing import Any, NamedTuple
+from typing import Any
 
 from hypothesis import strategies as st
 from langgraph.checkpoint.base import (
@@ -16,15 +16,11 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver as StockAsyncSqlite
 
 from langgraph_cy.checkpoint import AsyncSqliteSaver, SqliteSaver
 
+from .acts import Act, aplay, config, play
+
 THREADS = ("1", "2")
 NAMESPACES = ("", "child", "child:1|grand:2")
 IDS = tuple(f"1ef4f797-8335-6428-8001-{number:012}" for number in range(5))
-
-
-def config(thread: Any = "1", ns: str | None = "", id: str | None = None, **other: Any) -> Any:
-    """A config; without what is None."""
-    parts = {"thread_id": thread, "checkpoint_ns": ns, "checkpoint_id": id}
-    return {"configurable": {k: v for k, v in parts.items() if v is not None}, **other}
 
 
 def checkpoint(id: str, **values: Any) -> Checkpoint:
@@ -37,43 +33,6 @@ def checkpoint(id: str, **values: Any) -> Checkpoint:
         versions_seen={"node": {}},
         updated_channels=None,
     )
-
-
-class Act(NamedTuple):
-    """One call: a method's name as it is in synchronous savers, and its arguments."""
-
-    method: str
-    arguments: tuple[Any, ...] = ()
-    keywords: dict[str, Any] = {}
-
-
-def apart(act: Act) -> list[Act]:
-    """What stock has to do for an act."""
-    if act.method != "put_superstep":
-        return [act]
-    writes, *put = act.arguments
-    return [*(Act("put_writes", each) for each in writes), Act("put", tuple(put))]
-
-
-def play(saver: Any, acts: Sequence[Act]) -> list[Any]:
-    """Make the calls, and return what they return."""
-    results = []
-    for act in acts:
-        for part in [act] if hasattr(saver, "put_superstep") else apart(act):
-            result = getattr(saver, part.method)(*part.arguments, **part.keywords)
-        results.append(list(result) if act.method == "list" else result)
-    return results
-
-
-async def aplay(saver: Any, acts: Sequence[Act]) -> list[Any]:
-    """As `play`, with the asynchronous methods."""
-    results = []
-    for act in acts:
-        for part in [act] if hasattr(saver, "aput_superstep") else apart(act):
-            called = getattr(saver, f"a{part.method}")(*part.arguments, **part.keywords)
-            result = [each async for each in called] if act.method == "list" else await called
-        results.append(result)
-    return results
 
 
 Player = Callable[[str, Sequence[Act]], list[Any]]
