@@ -456,13 +456,11 @@ class RunContext(RunSettings):
             self._manager_for(config), task.input, name, config.pop("run_id", None)
         )
 
-    def step_config(self, task: Any, sequence: Any, index: int) -> Any:
-        """The config of one step of the node's `RunnableSeq`."""
-        return up.patch_config(
-            task.attempt_config(), callbacks=sequence.get_child(f"seq:step:{index + 1}")
-        )
+    def step_config(self, sequence: Any, index: int, before: Any) -> Any:
+        """The config of one step of a node's `RunnableSeq`, made from the one before."""
+        return up.patch_config(before, callbacks=sequence.get_child(f"seq:step:{index + 1}"))
 
-    def path_config(self, task: Any, config: Any, runnable: Any) -> Any:
+    def path_config(self, config: Any, runnable: Any) -> Any:
         """The config that a branch's path runs under, inside a callback run of its own."""
         name = config.get("run_name") or runnable.get_name()
         manager = self._unwatched(

@@ -1,3 +1,4 @@
+from langgraph_cy.core.node_contexts cimport NodeContext
 from langgraph_cy.core.plan cimport BranchStep, CallStep
 from langgraph_cy.core.tasks cimport Task
 
@@ -8,10 +9,13 @@ cdef class AsyncCall:
     cdef BranchStep asked                # the conditional edge whose path this is, else None
     cdef object argument
     cdef object own                      # the step's config, if the function takes it
-    cdef object context                  # the copied context that every step enters
+    cdef object config                   # what it then finds in its context
+    cdef NodeContext held                # else its context, for another call to come
+    cdef object context                  # that every step enters, None for the caller's own
     cdef object coroutine                # what runs, None before and after
     cdef object value                    # what it awaits now, then what it returned
     cdef bint recursed                   # the function's result was a Runnable, which runs now
+    cdef int prepare(self) except -1
     cdef object open(self)
     cdef bint step(self, object sent) except -1
     cdef bint settle(self, object result) except -1

@@ -1,10 +1,11 @@
 # cython: language_level=3, embedsignature=True
 """Calls of what a node or the path of a conditional edge runs, as upstream's Runnables make them.
 
-Each runs inside a copied context, in which the config stands that it may ask for. A coroutine
-function is awaited in the caller's own asyncio task.
+Each runs inside a context of its own, in which the config stands that it may ask for. A
+coroutine function is awaited in the caller's own asyncio task.
 """
 
+cimport cython
 from cpython.contextvars cimport PyContext_CopyCurrent, PyContext_Enter, PyContext_Exit
 from cpython.contextvars cimport PyContextVar_Set
 from cpython.object cimport PyObject_Call
@@ -13,10 +14,10 @@ from cpython.ref cimport Py_DECREF, PyObject
 import sys
 
 from langgraph_cy import upstream as up
+from langgraph_cy.core.node_contexts cimport NodeContext, context_for, keep
 from langgraph_cy.core.outputs cimport write
 from langgraph_cy.core.plan cimport GraphStep, Step, WriteStep
 from langgraph_cy.core.settings cimport RunSettings
-from langgraph_cy.core.tasks cimport ObservedConfig
 
 cdef object CHILD_CONFIG = up.var_child_runnable_config
 cdef object Command = up.Command
@@ -65,35 +66,34 @@ cdef object run_call(CallStep call, Task task, object argument, BranchStep asked
     Args:
         asked: the conditional edge whose path this is, None for the node's own function.
     """
-    cdef ObservedConfig observed
+    cdef NodeContext held = None
     cdef dict kwargs = None
     cdef object config = None, own = None, result, context
     cdef int index = 0 if asked is None else asked.index
     if call.takes_config:
         own = config = task.step_config(index)
         if asked is not None:  # a path has a callback run of its own around it
-            config = task.context.path_config(task, own, call.runnable)
+            config = task.context.path_config(own, call.runnable)
+        context = PyContext_CopyCurrent()
     else:
-        observed = ObservedConfig.__new__(ObservedConfig)
-        observed.task = task
-        observed.index = index
-        if asked is not None:
-            observed.path = call.runnable
-        config = observed
+        held = context_for(task, index, None if asked is None else call.runnable)
+        context = held.context
     if call.accepts:
         kwargs = injected(call, task, own)
-    context = PyContext_CopyCurrent()
     PyContext_Enter(context)
     try:
-        PyContextVar_Set(CHILD_CONFIG, config)
+        if held is None:
+            PyContextVar_Set(CHILD_CONFIG, config)
         if kwargs is None:
             result = call.func(argument)
         else:
             result = PyObject_Call(call.func, (argument,), kwargs)
         if asked is None and call.recurse and may_be_runnable(result):
-            result = result.invoke(argument, config if own is None else own)
+            result = result.invoke(argument, held.config if own is None else own)
     finally:
         PyContext_Exit(context)
+    if held is not None:
+        keep(held, task.context)
     if asked is not None and call.recurse and may_be_runnable(result):
         result = result.invoke(argument, task.step_config(index))
     return result
@@ -123,25 +123,20 @@ cdef bint runs_below(Task task, str method) except -1:
     )
 
 
-cdef ObservedConfig observed_config(Task task):
-    """The config that the first step of a task's node would see."""
-    cdef ObservedConfig observed = ObservedConfig.__new__(ObservedConfig)
-    observed.task = task
-    return observed
-
-
 cdef object run_step(Task task, object argument):
     """Run the first step of a node and return its output."""
     cdef Step step = task.node.first
-    cdef object config, context
+    cdef NodeContext held
+    cdef object config, context, result
     if runs_below(task, "invoke"):
-        context = PyContext_CopyCurrent()
-        PyContext_Enter(context)
+        held = context_for(task, 0, None)
+        PyContext_Enter(held.context)
         try:
-            PyContextVar_Set(CHILD_CONFIG, observed_config(task))
-            return run_below(step.runnable, task, argument)
+            result = run_below(step.runnable, task, argument)
         finally:
-            PyContext_Exit(context)
+            PyContext_Exit(held.context)
+        keep(held, task.context)
+        return result
     if type(step) is CallStep and (<CallStep>step).func is not None:
         return run_call(<CallStep>step, task, argument, None)
     if type(step) is WriteStep:
@@ -170,46 +165,48 @@ async def step_awaited(Task task, argument):
     return await (<Step>task.node.first).runnable.ainvoke(argument, config)
 
 
+@cython.freelist(8)
 cdef class AsyncCall:
     """A call of a coroutine function, awaited in the caller's own asyncio task.
 
-    Each step of the coroutine runs inside one copied context, as upstream's does that has a
-    task of its own. `step` may be called before anything awaits: what never waits for anything
-    never suspends its caller.
+    Each step of the coroutine runs inside one context, as upstream's does that has a task of its
+    own. `step` may be called before anything awaits: what never waits for anything never
+    suspends its caller.
     """
 
-    cdef object open(self):
-        """Call the function; the coroutine it returns."""
-        cdef ObservedConfig observed
-        cdef dict kwargs = None
-        cdef object config = None, result
+    cdef int prepare(self) except -1:
+        """Settle the config and the context that the function sees."""
         cdef CallStep call = self.call
         cdef Task task = self.task
         cdef int index = 0 if self.asked is None else self.asked.index
-        if call is None:
-            if self.context is not None and runs_below(task, "ainvoke"):
-                PyContextVar_Set(CHILD_CONFIG, observed_config(task))
-                return await_below(task.node.first.runnable, task, self.argument)
-            return step_awaited(task, self.argument)
-        if call.takes_config:
-            self.own = config = task.step_config(index)
+        if call is not None and call.takes_config:
+            self.own = self.config = task.step_config(index)
             if self.asked is not None:  # a path has a callback run of its own around it
-                config = task.context.path_config(task, config, call.runnable)
-        elif self.context is not None:
-            observed = ObservedConfig.__new__(ObservedConfig)
-            observed.task = task
-            observed.index = index
-            if self.asked is not None:
-                observed.path = call.runnable
-            config = observed
+                self.config = task.context.path_config(self.own, call.runnable)
+        elif CONTEXTS and (call is not None or runs_below(task, "ainvoke")):
+            self.held = context_for(task, index, None if self.asked is None else call.runnable)
+            self.context = self.held.context
+            return 0
+        if CONTEXTS:
+            self.context = PyContext_CopyCurrent()
+        return 0
+
+    cdef object open(self):
+        """Call the function; the coroutine it returns."""
+        cdef CallStep call = self.call
+        cdef object result
+        if call is None:
+            if self.held is not None:
+                return await_below(self.task.node.first.runnable, self.task, self.argument)
+            return step_awaited(self.task, self.argument)
+        if self.config is not None and self.context is not None:
+            PyContextVar_Set(CHILD_CONFIG, self.config)
         if call.accepts:
-            kwargs = injected(call, task, self.own)
-        if self.context is not None:
-            PyContextVar_Set(CHILD_CONFIG, config)
-        if kwargs is None:
-            result = call.afunc(self.argument)
+            result = PyObject_Call(
+                call.afunc, (self.argument,), injected(call, self.task, self.own)
+            )
         else:
-            result = PyObject_Call(call.afunc, (self.argument,), kwargs)
+            result = call.afunc(self.argument)
         return result if PyCoro_CheckExact(result) else awaiting(result)
 
     cdef bint settle(self, object result) except -1:
@@ -228,6 +225,10 @@ cdef class AsyncCall:
             return True
         else:
             self.value = result
+        if self.held is not None:
+            self.context = None
+            keep(self.held, self.task.context)
+            self.held = None
         return False
 
     cdef bint step(self, object sent) except -1:
@@ -294,16 +295,18 @@ cdef AsyncCall call_of(Task task, object argument):
     call.argument = argument
     if type(task.node.first) is CallStep:
         call.call = <CallStep>task.node.first
-    if CONTEXTS:
-        call.context = PyContext_CopyCurrent()
+    call.prepare()
     return call
 
 
 cdef AsyncCall path_of(Task task, BranchStep step, object argument):
     """The awaitable for the path of a conditional edge."""
-    cdef AsyncCall call = call_of(task, argument)
+    cdef AsyncCall call = AsyncCall.__new__(AsyncCall)
+    call.task = task
+    call.argument = argument
     call.call = step.call
     call.asked = step
+    call.prepare()
     return call
 
 

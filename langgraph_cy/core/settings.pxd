@@ -37,6 +37,7 @@ cdef class RunSettings:
     cdef public object _run_manager
     cdef public object _runtime
     cdef public object _user_context
+    cdef object spare_context          # NodeContext that the next call may have, or None
     cdef object _observing
     cpdef object namespace_below(self, object name)
     cpdef object observing(self)

@@ -14,7 +14,7 @@ from langgraph_cy.core.debug cimport LGCY_DEBUG_BUILD, born, died
 from langgraph_cy.core.planner cimport prepare_next_tasks
 from langgraph_cy.core.settings cimport RunSettings
 from langgraph_cy.core.state cimport RunState
-from langgraph_cy.core.tasks cimport Head, Task
+from langgraph_cy.core.tasks cimport Task, drawn_head
 from langgraph_cy.core.writes cimport InputWrites, apply_writes
 from langgraph_cy.profiling.recorder cimport Part
 
@@ -155,7 +155,7 @@ cdef class Run:
             EmptyInputError: the input holds nothing for the graph's input channels.
         """
         cdef list writes = map_input(input_keys, input)
-        self.head = Head.__new__(Head)
+        self.head = drawn_head()
         if writes:
             if self.plan.has_delta:
                 ensure_message_ids(self.context.specs, writes)
@@ -169,7 +169,7 @@ cdef class Run:
 
     cdef int save(self, str source) except -1:
         """Move on to the next checkpoint, which a run without history only numbers."""
-        self.head = Head.__new__(Head)
+        self.head = drawn_head()
         self.step += 1
         return 0
 

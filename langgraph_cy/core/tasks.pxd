@@ -12,6 +12,7 @@ cdef class Head:
     cpdef str id(self, long step)
 
 
+cdef Head drawn_head()
 cdef Head known_head(str id, object previous, bint old)
 
 
@@ -35,6 +36,8 @@ cdef class Task:
     cdef object _scratchpad
     cdef object _prepared                # the task's config, once observed
     cdef object _config                  # complete config of this attempt, once observed
+    cdef object _step_config             # of the last step whose config was observed
+    cdef int _step                       # ... and which one that is
     cdef object _sequence                # upstream's run manager of the RunnableSeq
     cdef bint ran_graph                  # a graph has run as its node, and asked for no config
     cdef object _cache_key               # MISSING until asked for

@@ -5,14 +5,13 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph._internal._scratchpad import PregelScratchpad
 from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import CacheKey, RetryPolicy, TimeoutPolicy
-from typing_extensions import Self, disjoint_base
+from typing_extensions import disjoint_base
 
 from langgraph_cy.core.plan import PlanNode
 from langgraph_cy.run_context import RunContext
 
 @disjoint_base
 class Head:
-    def __new__(cls, drawn: bool = True) -> Self: ...
     @property
     def previous(self) -> Any: ...
     @property

@@ -7,6 +7,11 @@ would have made before the node started.
 """
 
 import random
+
+cimport cython
+from cpython.dict cimport PyDict_Next
+from cpython.object cimport PyObject
+
 from binascii import unhexlify
 
 from langgraph_cy import upstream as up
@@ -19,13 +24,8 @@ cdef str PUSH = up.PUSH
 cdef dict RANDOM = vars(random)
 
 
+@cython.freelist(4)
 cdef class Head:
-
-    def __cinit__(self, bint drawn=True):
-        # Upstream draws the random part of a checkpoint id when it makes the checkpoint.
-        # Drawn at another moment, it would change what a seeded program draws after it.
-        if drawn:
-            self.node = RANDOM["getrandbits"](48)
 
     cpdef str id(self, long step):
         """The checkpoint id, as `create_checkpoint` would have made it for `step`."""
@@ -36,15 +36,25 @@ cdef class Head:
         return self._id
 
 
+cdef Head drawn_head():
+    """The head of a run that keeps no checkpoints."""
+    cdef Head head = Head.__new__(Head)
+    # Upstream draws the random part of a checkpoint id when it makes the checkpoint. Drawn at
+    # another moment, it would change what a seeded program draws after it.
+    head.node = RANDOM["getrandbits"](48)
+    return head
+
+
 cdef Head known_head(str id, object previous, bint old):
     """The head of a run whose checkpoints have their ids, and are kept."""
-    cdef Head head = Head.__new__(Head, False)
+    cdef Head head = Head.__new__(Head)
     head._id = id
     head.previous = previous
     head.old = old
     return head
 
 
+@cython.freelist(64)
 cdef class Task:
     """One execution of a node (upstream: `PregelExecutableTask`)."""
 
@@ -166,18 +176,29 @@ cdef class Task:
         return config
 
     cpdef object step_config(self, int index):
-        """The config of one step of the node's `RunnableSeq`."""
+        """The config of one step of the node's `RunnableSeq`, made from that of the step before.
+
+        So what a node adds to its config reaches the path of a conditional edge.
+        """
         if not self.node.in_sequence:
             return self.attempt_config()
         with self.context.observing():
-            if self._sequence is None:
-                self._sequence = self.context.start_sequence(self)
-            return self.context.step_config(self, self._sequence, index)
+            if self._step_config is None or self._step != index:
+                if self._sequence is None:
+                    self._sequence = self.context.start_sequence(self)
+                self._step_config = self.context.step_config(
+                    self._sequence,
+                    index,
+                    self.attempt_config() if self._step_config is None else self._step_config,
+                )
+                self._step = index
+            return self._step_config
 
     cdef int restart(self) except -1:
         """Make ready for another attempt, which sees a config of its own."""
         self.attempt += 1
         self._config = None
+        self._step_config = None
         self._sequence = None
         return 0
 
@@ -185,6 +206,7 @@ cdef class Task:
         """Let go of the config, which refers back to the task."""
         self._prepared = None
         self._config = None
+        self._step_config = None
         self._sequence = None
         return 0
 
@@ -206,6 +228,9 @@ cdef class ObservedConfig(dict):
 
     cdef int fill(self) except -1:
         cdef object complete
+        cdef dict changes = None
+        cdef PyObject *key, *value
+        cdef Py_ssize_t place = 0
         cdef Task task = self.task
         if task is None:
             return 0
@@ -213,8 +238,16 @@ cdef class ObservedConfig(dict):
             if self.task is not None:
                 complete = task.step_config(self.index)
                 if self.path is not None:
-                    complete = task.context.path_config(task, complete, self.path)
+                    complete = task.context.path_config(complete, self.path)
+                elif task.node.in_sequence:
+                    task._step_config = self
+                while PyDict_Next(self, &place, &key, &value):
+                    if changes is None:  # made by what goes past this class's methods
+                        changes = {}
+                    changes[<object>key] = <object>value
                 dict.update(self, complete)
+                if changes is not None:
+                    dict.update(self, changes)
                 self.task = None
                 self.path = None
         return 0

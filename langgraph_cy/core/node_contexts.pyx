@@ -1,0 +1,117 @@
+# cython: language_level=3, embedsignature=True
+"""The contexts that nodes and paths run in, each with the config that they may ask for.
+
+Upstream copies the caller's context for every call and sets the config in the copy, which takes
+longer than a small node. A call that has left no trace leaves its context to the run's next one.
+"""
+
+cimport cython
+from cpython.contextvars cimport (
+    PyContext_CopyCurrent, PyContext_Enter, PyContext_Exit, PyContextVar_Set,
+)
+from cpython.dict cimport PyDict_Size
+from cpython.object cimport PyObject
+
+from langgraph_cy import upstream as up
+
+cdef object CHILD_CONFIG = up.var_child_runnable_config
+
+cdef extern from *:
+    """
+    #ifdef Py_GIL_DISABLED
+    #define lgcy_held_by(object, count) 0   /* other threads count for themselves */
+    #else
+    #define lgcy_held_by(object, count) (Py_REFCNT(object) == (count))
+    #endif
+    """
+    bint lgcy_held_by(PyObject* object, Py_ssize_t count)
+
+
+cdef struct Referents:
+    PyObject* last
+    int count
+
+
+cdef int note(PyObject* referent, void* found) except -1:
+    (<Referents*>found).last = referent
+    (<Referents*>found).count += 1
+    return 0
+
+
+cdef object bindings_of(object context):
+    """The immutable mapping inside of a context that nobody is in; None where it can't be told.
+
+    Two contexts have the same one if nothing has been set in either since one was copied from
+    the other. It is all that such a context refers to.
+    """
+    cdef Referents found = Referents(NULL, 0)
+    (<PyObject*>context).ob_type.tp_traverse(<PyObject*>context, &note, &found)
+    return <object>found.last if found.count == 1 else None
+
+
+@cython.freelist(4)
+cdef class NodeContext:
+    """A context with an `ObservedConfig` in it."""
+
+
+cdef NodeContext new_context(object context, object outside):
+    """Set a config in a copy of the caller's context.
+
+    Args:
+        outside: bindings of the copy.
+    """
+    cdef NodeContext made = NodeContext.__new__(NodeContext)
+    made.context = context
+    made.outside = outside
+    made.config = ObservedConfig.__new__(ObservedConfig)
+    PyContext_Enter(context)
+    try:
+        PyContextVar_Set(CHILD_CONFIG, made.config)
+    finally:
+        PyContext_Exit(context)
+    made.bindings = bindings_of(context)
+    return made
+
+
+cdef NodeContext context_for(Task task, int index, object path):
+    """The context for a call of what a task's node runs.
+
+    Args:
+        index: of the node's step whose config stands in it.
+        path: the path of a conditional edge that is called; None for the node's own function.
+    """
+    cdef object copy = PyContext_CopyCurrent()
+    cdef object outside = bindings_of(copy)
+    cdef object spare = task.context.spare_context
+    cdef NodeContext found
+    task.context.spare_context = None
+    if spare is not None and outside is not None and (<NodeContext>spare).outside is outside:
+        found = <NodeContext>spare
+    else:
+        found = new_context(copy, outside)
+    found.config.task = task
+    found.config.index = index
+    found.config.path = path
+    return found
+
+
+cdef int keep(NodeContext used, RunSettings settings) except -1:
+    """Leave the context of a call that has ended to the next one, if nothing can tell.
+
+    Nobody has looked at the config or has got hold of it, nothing has been set in the context,
+    and nobody has a copy of it.
+    """
+    cdef ObservedConfig config = used.config
+    if config.task is not None and PyDict_Size(config):
+        config.fill()  # it has been changed past its methods
+    if (
+        used.bindings is not None
+        and config.task is not None
+        and lgcy_held_by(<PyObject*>config, 3)          # by its context, by `used`, and here
+        and lgcy_held_by(<PyObject*>used.bindings, 2)   # by the context and by `used`
+        and bindings_of(used.context) is used.bindings
+    ):
+        config.task = None
+        config.path = None
+        settings.spare_context = used
+    return 0
