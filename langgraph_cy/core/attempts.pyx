@@ -40,7 +40,8 @@ cdef object run_writers(Task task, object output):
 
 cdef int begin_attempt(Task task) except -1:
     """Drop the writes of an earlier attempt, as upstream does, and note when the first began."""
-    task.writes.clear()
+    if task.writes:
+        del task.writes[:]
     if task.attempt == 0:
         task.started = unix_time()
     return 0

@@ -106,7 +106,7 @@ cdef int push_tasks(
             if node.proc is not None:
                 task = new_task(state, context, head, step, stop, node, index, pending)
                 task.input = packet.arg
-                task.timeout = packet.timeout if packet.timeout is not None else node.spec.timeout
+                task.timeout = packet.timeout if packet.timeout is not None else node.timeout
                 task.path = (PUSH, index, False)
                 tasks.append(task)
         index += 1
@@ -115,15 +115,24 @@ cdef int push_tasks(
 
 cdef object candidates(RunState state):
     """The nodes that could run next, without looking at every node where that is known."""
-    cdef object nodes
-    if (state.updated or state.updated_others) and state.plan.has_subscribers:
-        nodes = ()
-        for position in state.updated:
-            others = state.plan.subscribers[<Py_ssize_t>position]
-            if others:
-                nodes = {*nodes, *others} if nodes else others
-        return sorted(nodes, key=rank_of) if len(nodes) > 1 else nodes
-    return state.plan.nodes if state.has_versions() else ()
+    cdef Py_ssize_t i
+    cdef tuple found = (), others
+    cdef set all_found = None
+    if (state.updated_count == 0 and not state.updated_others) or not state.plan.has_subscribers:
+        return state.plan.nodes if state.has_versions() else ()
+    for i in range(state.updated_count):
+        others = <tuple>state.plan.subscribers[state.updated[i]]
+        if not others:
+            continue
+        if not found:
+            found = others
+        else:
+            if all_found is None:
+                all_found = set(found)
+            all_found.update(others)
+    if all_found is None and len(found) < 2:
+        return found
+    return sorted(found if all_found is None else all_found, key=rank_of)
 
 
 cdef list prepare_next_tasks(
@@ -155,7 +164,7 @@ cdef list prepare_next_tasks(
             continue
         task = new_task(state, context, head, step, stop, node, -1, pending)
         task.path = node.path
-        task.timeout = node.spec.timeout
+        task.timeout = node.timeout
         try:
             value = read_input(state, node, task, shared)
         except Exception as error:

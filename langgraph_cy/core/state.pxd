@@ -16,7 +16,8 @@ cdef class RunState:
     cdef long long* seen         # versions_seen: by node offset + trigger, 0 where absent
     cdef char* has_seen          # by node index: the node has a versions_seen entry
     cdef char* updated_mask      # by channel index: updated in the last superstep
-    cdef list updated            # indices set in updated_mask
+    cdef Py_ssize_t* updated     # the indices set in updated_mask, in the order they were
+    cdef Py_ssize_t updated_count
     cdef list updated_others     # names updated last that are no channels of this graph
     cdef char* live_mask         # by channel index: listed in `live`
     cdef list live               # compiled channels that an empty update would clear
@@ -31,6 +32,7 @@ cdef class RunState:
     cdef object get(self, Py_ssize_t index)
     cdef Channel own(self, Py_ssize_t index)
     cdef bint update(self, Py_ssize_t index, list values) except -1
+    cdef bint put(self, Py_ssize_t index, object value) except -1
     cdef bint consume(self, Py_ssize_t index) except -1
     cdef bint finish(self, Py_ssize_t index) except -1
     cdef int mark_updated(self, Py_ssize_t index) except -1

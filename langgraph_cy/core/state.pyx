@@ -41,17 +41,18 @@ cdef class RunState:
         cdef Py_ssize_t nodes = len(plan.nodes)
         # one block for all arrays; one byte more, so that an empty graph is no failed allocation
         cdef Py_ssize_t wide = (channels + plan.seen_size) * sizeof(long long)
+        wide += channels * sizeof(Py_ssize_t)
         self.versions = <long long*>calloc(wide + 2 * channels + nodes + 1, 1)
         if not self.versions:
             raise MemoryError()
         self.seen = self.versions + channels
-        self.has_seen = <char*>(self.seen + plan.seen_size)
+        self.updated = <Py_ssize_t*>(self.seen + plan.seen_size)
+        self.has_seen = <char*>(self.updated + channels)
         self.updated_mask = self.has_seen + nodes
         self.live_mask = self.updated_mask + channels
         self.plan = plan
         self.has_custom = len(plan.custom) > 0
         self.channels = plan.new_channels()
-        self.updated = []
         self.live = []
 
     def __dealloc__(self):
@@ -143,6 +144,15 @@ cdef class RunState:
             self.track(index)
         return changed
 
+    cdef bint put(self, Py_ssize_t index, object value) except -1:
+        """Update a channel with one value."""
+        cdef bint changed
+        if self.is_custom(index):
+            return bool(self.channels[index].update([value]))
+        changed = self.own(index).c_put(value)
+        self.track(index)
+        return changed
+
     cdef bint consume(self, Py_ssize_t index) except -1:
         if self.is_custom(index):
             return bool(self.channels[index].consume())
@@ -156,14 +166,15 @@ cdef class RunState:
     cdef int mark_updated(self, Py_ssize_t index) except -1:
         if not self.updated_mask[index]:
             self.updated_mask[index] = 1
-            self.updated.append(index)
+            self.updated[self.updated_count] = index
+            self.updated_count += 1
         return 0
 
     cdef int clear_updated(self) except -1:
-        if self.updated:
-            for index in self.updated:
-                self.updated_mask[<Py_ssize_t>index] = 0
-            self.updated.clear()
+        cdef Py_ssize_t i
+        for i in range(self.updated_count):
+            self.updated_mask[self.updated[i]] = 0
+        self.updated_count = 0
         self.updated_others = None
         return 0
 
@@ -181,7 +192,10 @@ cdef class RunState:
 
     cdef list updated_names(self):
         """Names of the channels updated in the last superstep."""
-        cdef list names = [self.plan.channel_names[<Py_ssize_t>index] for index in self.updated]
+        cdef Py_ssize_t i
+        cdef list names = [
+            self.plan.channel_names[self.updated[i]] for i in range(self.updated_count)
+        ]
         return names + self.updated_others if self.updated_others else names
 
     cdef int replace(self, Py_ssize_t index, object channel) except -1:

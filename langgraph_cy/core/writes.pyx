@@ -20,6 +20,27 @@ def task_order(task):
     return path_string(task.path)
 
 
+cdef bint in_order(list tasks) except -1:
+    """Whether it is plain to see that tasks stand in the order of their paths.
+
+    So they do when the planner has made them, unless it has put Sends before triggered nodes.
+    """
+    cdef long index = -1
+    cdef int rank = -1
+    cdef Task task
+    for item in tasks:
+        if type(item) is not Task:
+            return False
+        task = <Task>item
+        if task.index > index:
+            index = task.index
+        elif index < 0 and task.node.rank > rank and type(task.name) is str:
+            rank = task.node.rank
+        else:
+            return False
+    return True
+
+
 def path_string(part):
     """A task path, or a part of one, as the string that upstream sorts by."""
     if isinstance(part, (tuple, list)):
@@ -120,13 +141,12 @@ cdef dict grouped(RunState state, list tasks):
     return groups
 
 
-cdef inline int update_channel(RunState state, Py_ssize_t channel, list values) except -1:
-    """Give a channel what was written to it in the superstep."""
-    if state.update(channel, values):
-        state.changed(channel)
-        # a channel that shows no value can't trigger anything
-        if state.available(channel):
-            state.mark_updated(channel)
+cdef inline int note_change(RunState state, Py_ssize_t channel) except -1:
+    """Note that a channel has changed."""
+    state.changed(channel)
+    # one that shows no value can't trigger anything
+    if state.available(channel):
+        state.mark_updated(channel)
     return 0
 
 
@@ -155,7 +175,8 @@ cdef bint update_few(RunState state, list writes) except -1:
                 return False
     for i in range(count):
         if channels[i] >= 0:
-            update_channel(state, channels[i], [writes[i][1]])
+            if state.put(channels[i], writes[i][1]):
+                note_change(state, channels[i])
     return True
 
 
@@ -164,7 +185,8 @@ cdef int update(RunState state, list tasks) except -1:
     if len(tasks) == 1 and update_few(state, writes_of(tasks[0])):
         return 0
     for position, values in grouped(state, tasks).items():
-        update_channel(state, position, <list>values)
+        if state.update(position, <list>values):
+            note_change(state, position)
     return 0
 
 
@@ -192,24 +214,20 @@ cdef int notify(RunState state) except -1:
         channel = position
         if state.available(channel) and not state.updated_mask[channel]:
             if state.update(channel, []):
-                state.changed(channel)
-                if state.available(channel):
-                    state.mark_updated(channel)
+                note_change(state, channel)
     return 0
 
 
 cdef int finish(RunState state) except -1:
     """This may be the last superstep: channels that wait for the end may open now."""
-    cdef Py_ssize_t channel
-    for position in state.updated:
-        if state.plan.subscribers[<Py_ssize_t>position]:
+    cdef Py_ssize_t channel, i
+    for i in range(state.updated_count):
+        if <tuple>state.plan.subscribers[state.updated[i]]:
             return 0
     for position in sorted(state.plan.finishing + state.plan.custom):
         channel = position
         if state.finish(channel):
-            state.changed(channel)
-            if state.available(channel):
-                state.mark_updated(channel)
+            note_change(state, channel)
     return 0
 
 
@@ -221,7 +239,7 @@ cdef int apply_writes(RunState state, list tasks) except -1:
             takes in: its input, the writes of a command.
     """
     cdef bint ran = False
-    if len(tasks) > 1:
+    if len(tasks) > 1 and not in_order(tasks):
         tasks = sorted(tasks, key=task_order)
     for task in tasks:
         if type(task) is Task or task.triggers:

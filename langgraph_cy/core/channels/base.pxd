@@ -24,6 +24,7 @@ cdef class Channel:
     cdef bint c_available(self) except -1
     cdef object c_get(self)                               # EmptyChannelError when empty
     cdef bint c_update(self, list values) except -1       # values may be empty
+    cdef bint c_put(self, object value) except -1         # c_update([value])
     cdef bint c_consume(self) except -1
     cdef bint c_finish(self) except -1
 

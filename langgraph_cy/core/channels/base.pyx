@@ -119,6 +119,9 @@ cdef class Channel:
     cdef bint c_update(self, list values) except -1:
         return self.apply(values)
 
+    cdef bint c_put(self, object value) except -1:
+        return self.c_update([value])
+
     cdef bint c_consume(self) except -1:
         return False
 

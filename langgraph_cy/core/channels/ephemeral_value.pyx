@@ -32,6 +32,10 @@ cdef class EphemeralValue(GuardedValue):
     cdef int c_traits(self) noexcept:
         return TRAIT_CLEARS_ON_EMPTY
 
+    cdef bint c_put(self, object value) except -1:
+        self.value = value
+        return True
+
     cdef int admit(self, Py_ssize_t count) except -1:
         if count != 1 and self.guard:
             raise_guarded(self.key, "EphemeralValue")

@@ -46,6 +46,10 @@ cdef class LastValue(SingleValue):
     cdef int c_traits(self) noexcept:
         return TRAIT_STABLE
 
+    cdef bint c_put(self, object value) except -1:
+        self.value = value
+        return True
+
     cdef int admit(self, Py_ssize_t count) except -1:
         if count == 1:
             return 0
