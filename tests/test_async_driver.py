@@ -667,6 +667,61 @@ def test_a_lone_node_that_cancels_its_task_cancels_its_caller() -> None:
         asyncio.run(call())
 
 
+@pytest.mark.parametrize("turns", [0, 1, 3])
+@pytest.mark.parametrize("limit", [None, 1, 2])
+@pytest.mark.parametrize("way", ["ainvoke", "astream"])
+def test_a_node_that_cancels_its_neighbours(way: str, limit: int | None, turns: int) -> None:
+    """One under way fails; one that has yet to begin never does, and the run goes on without."""
+    ended = []
+
+    async def one(n: int) -> dict[str, list[str]]:
+        await take_turns(turns if n == 0 else 2)
+        if n == 0:
+            for other in asyncio.all_tasks():
+                if other.get_name() == "one" and other is not asyncio.current_task():
+                    other.cancel("by a neighbour")
+        ended.append(str(n))
+        return {"words": [str(n)]}
+
+    config: Any = {"max_concurrency": limit}
+    left: list[str] = []
+    chunks: list[Any] = []
+    with langgraph_cy.installed():
+        call = drive(way, mapping(one), {"words": []}, chunks, config=config)
+        if turns == 1 and limit != 1:
+            with pytest.raises(NodeCancelledError):
+                run_on(call, left)
+            assert ended == ["0"]
+        else:
+            result = run_on(call, left) or chunks[-1][1]
+            assert result == {"words": sorted(ended)}
+            assert (len(ended) == 4) == (turns == 3 and limit is None)
+    assert left == []
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("waits", [False, True])
+def test_nodes_side_by_side_that_wait_or_not(waits: bool, debug: bool) -> None:
+    """Also on a loop that looks closely at its tasks."""
+
+    async def call(chunks: list[Any]) -> Any:
+        asyncio.get_running_loop().set_debug(debug)
+
+        async def one(n: int) -> dict[str, list[str]]:
+            here = asyncio.current_task()
+            assert here is not None
+            assert repr(here).startswith("<Task pending name=")
+            assert here.get_stack(limit=1) is not None
+            chunks.append((n, here.done(), here.cancelling() if MORE_CONTEXT else 0))
+            if waits:
+                await take_turns(n % 3)
+            return {"words": [str(n)]}
+
+        return await mapping(one).ainvoke({"words": []})
+
+    assert both_async(call).result == {"words": ["0", "1", "2", "3"]}
+
+
 class GatedSaver(InMemorySaver):
     """A saver that saves no checkpoint of a step before it is told to."""
 

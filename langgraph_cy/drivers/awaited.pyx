@@ -9,9 +9,10 @@ import asyncio
 import sys
 import threading
 import weakref
-from contextvars import copy_context
 from functools import partial
 
+cimport cython
+from cpython.contextvars cimport PyContext_CopyCurrent
 from cpython.ref cimport Py_DECREF, PyObject
 
 from langgraph_cy import upstream as up
@@ -39,6 +40,8 @@ cdef object get_running_loop = asyncio.get_running_loop
 cdef object get_ident = threading.get_ident
 # From here on a task tells how often it has been asked to cancel itself.
 cdef bint CANCELLING = sys.version_info >= (3, 11)
+# ... and takes a context.
+cdef bint CONTEXTS = CANCELLING
 
 cdef extern from "Python.h":
     ctypedef enum PySendResult:
@@ -136,6 +139,118 @@ cdef bint handled(object task, object error) except -1:
         and isinstance(error, Exception)
         and not isinstance(error, GraphBubbleUp)
     )
+
+
+@cython.freelist(64)
+cdef class TaskCoroutine:
+    """What the asyncio task of a superstep's task runs: the task, then word of how it ended.
+
+    A coroutine, made to cost little where the task waits for nothing.
+    """
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.go_on(None):
+            return self.take()
+        raise StopIteration
+
+    def send(self, value):
+        """Go on with what the awaited has come to."""
+        if self.go_on(value):
+            return self.take()
+        raise StopIteration
+
+    def throw(self, error, value=None, traceback=None):
+        """Go on with what the awaited has raised, or in order to be cancelled."""
+        if not self.begun:
+            self.begun = True
+            started, self.started = self.started, None
+            self.driver.jobs.pop(started, None)
+            self.driver.finished(self.task, CancelledError())
+            raise error
+        try:
+            return self.rest.throw(error)
+        except StopIteration:
+            self.end(None)
+        except BaseException as raised:
+            self.end(raised)
+        raise StopIteration
+
+    def close(self):
+        """Give the task up."""
+        if self.rest is not None:
+            self.rest.close()
+
+    cdef object take(self):
+        """What is awaited now."""
+        awaited, self.awaited = self.awaited, None
+        return awaited
+
+    cdef bint go_on(self, object value) except -1:
+        """Run on. True where the task awaits something, False once it has ended."""
+        cdef PyObject* result = NULL
+        cdef object error = None
+        try:
+            if not self.begun:
+                self.begin()
+            if self.rest is not None:
+                status = PyIter_Send(self.rest, value, &result)
+                awaited = <object>result
+                Py_DECREF(awaited)
+                if status == PYGEN_NEXT:
+                    self.awaited = awaited
+                    return True
+        except BaseException as raised:
+            error = raised
+        self.end(error)
+        return False
+
+    cdef int begin(self) except -1:
+        """Run the task as far as that goes without waiting."""
+        cdef AsyncDriver driver = self.driver
+        self.begun = True
+        if self.queued:
+            self.trace = driver.trace.begin_task(self.task.name, self.queued)
+        if type(self.task) is Task:
+            self.rest = driver.attempt(<Task>self.task)
+        else:
+            self.rest = up.arun_with_retry(
+                self.task,
+                None,
+                stream=driver.run.context.stream_nodes,
+                configurable={up.CONFIG_KEY_CALL: partial(driver.call, self.task)},
+            )
+        return 0
+
+    cdef int end(self, object error) except -1:
+        """Report how the task has ended."""
+        cdef AsyncDriver driver = self.driver
+        cdef bint raising = error is not None and not isinstance(error, (Exception, CancelledError))
+        started, self.started = self.started, None
+        self.rest = None
+        driver.jobs.pop(started, None)
+        if isinstance(error, CancelledError) and CANCELLING and not driver.closed:
+            # its own doing: nobody has cancelled it for the run's sake
+            failure = NodeCancelledError(self.task.name)
+            failure.__cause__ = error
+            error = failure
+        try:
+            if self.trace is not None:
+                self.trace.ran(error)
+            driver.finished(self.task, error)
+        finally:
+            if self.trace is not None:
+                self.trace.done()
+        if raising:  # out of the event loop, as from any task
+            if started is not None:
+                started.add_done_callback(driver.drop_job)
+            raise error
+        return 0
 
 
 cdef class AsyncDriver:
@@ -327,78 +442,59 @@ cdef class AsyncDriver:
             self.deadline = self.loop.time() + self.step_timeout
         self.unfinished += len(tasks)
         for task in list(tasks):  # one that starts at once may call others, which are added
-            self.start_job(self.run_task(task, queued), task.name, task)
+            self.start_task(task, queued)
         return False
 
-    def start_call(self, coroutine, name):
-        """Run a called task from the loop's next turn on: its caller's chunks come out first."""
-        return self.start_job(coroutine, name, None, lazy=True)
-
-    def start_job(self, coroutine, name, task, bint lazy=False):
-        """Run a coroutine as an asyncio task that ends with the run at the latest.
-
-        Args:
-            task: of the superstep, None for a called one.
-        """
-        if self.gate is not None:
-            coroutine = gated(self.gate, coroutine)
-        arguments = up.task_context(copy_context())
-        if lazy or eager_task_factory is None:
-            job = self.loop.create_task(coroutine, name=name, **arguments)
-        else:
-            job = eager_task_factory(self.loop, coroutine, name=name, **arguments)
-        if not job.done():
-            self.jobs[job] = task
-            job.add_done_callback(self.drop_job)
-        return job
-
-    def drop_job(self, job):
-        """Forget an asyncio task that has ended."""
-        task = self.jobs.pop(job, None)
-        if not job.cancelled():
-            job.exception()  # known, or the loop would complain that nobody has looked
-        elif task is not None:
-            self.finished(task, CancelledError())  # before it could start
-
-    async def run_task(self, task, long long queued):
-        """Run one task and report it.
+    cdef int start_task(self, object task, long long queued) except -1:
+        """Start the asyncio task for a task of the superstep.
 
         Args:
             queued: since when it could have begun, 0 where that is not measured.
         """
-        cdef TaskTrace trace = self.trace.begin_task(task.name, queued) if queued else None
-        try:
-            if type(task) is Task:
-                await execute(<Task>task)
-            else:
-                await up.arun_with_retry(
-                    task,
-                    None,
-                    stream=self.run.context.stream_nodes,
-                    configurable={up.CONFIG_KEY_CALL: partial(self.call, task)},
+        cdef TaskCoroutine job = TaskCoroutine.__new__(TaskCoroutine)
+        job.driver = self
+        job.task = task
+        job.queued = queued
+        started = self.started(job, task.name, eager_task_factory is None)
+        if not started.done():
+            self.jobs[started] = task
+            job.started = started
+            if self.gate is not None:  # where it may be cancelled before anything tells the job
+                started.add_done_callback(self.drop_job)
+        return 0
+
+    def start_call(self, coroutine, name):
+        """Run a called task from the loop's next turn on: its caller's chunks come out first."""
+        started = self.started(coroutine, name, True)
+        self.jobs[started] = None
+        started.add_done_callback(self.drop_job)
+        return started
+
+    cdef object started(self, object coroutine, object name, bint lazy):
+        """An asyncio task for a coroutine, which ends with the run at the latest.
+
+        Args:
+            lazy: it begins in the loop's next turn, not at once.
+        """
+        if self.gate is not None:
+            coroutine = gated(self.gate, coroutine)
+        if lazy:
+            if CONTEXTS:
+                return self.loop.create_task(
+                    coroutine, name=name, context=PyContext_CopyCurrent()
                 )
-        except CancelledError as error:
-            failure = error
-            if CANCELLING and not self.closed:
-                # its own doing: nobody has cancelled it for the run's sake
-                failure = NodeCancelledError(task.name)
-                failure.__cause__ = error
-            if trace is not None:
-                trace.ran(failure)
-            self.finished(task, failure)
-        except BaseException as error:
-            if trace is not None:
-                trace.ran(error)
-            self.finished(task, error)
-            if not isinstance(error, Exception):
-                raise  # out of the event loop, as from any task
-        else:
-            if trace is not None:
-                trace.ran(None)
-            self.finished(task, None)
-        finally:
-            if trace is not None:
-                trace.done()
+            return self.loop.create_task(coroutine, name=name)
+        return eager_task_factory(
+            self.loop, coroutine, name=name, context=PyContext_CopyCurrent()
+        )
+
+    def drop_job(self, started):
+        """Forget an asyncio task that has ended."""
+        task = self.jobs.pop(started, None)
+        if not started.cancelled():
+            started.exception()  # known, or the loop would complain that nobody has looked
+        elif task is not None:
+            self.finished(task, CancelledError())  # before it could start
 
     cpdef int finished(self, object task, object error) except -1:
         """Take over what became of a task, whatever that raises, and wake who waits for it."""
@@ -414,8 +510,7 @@ cdef class AsyncDriver:
             error = raised
         if error is not None and not self.closed and handled(task, error):
             self.handling.append((task, error))
-            self.loop.call_soon(self.notify)
-            return 0
+            return self.announce()
         if error is not None and not isinstance(error, CancelledError):
             self.errors.append(error)
             if self.failure is None and stops_others(error):
@@ -424,6 +519,13 @@ cdef class AsyncDriver:
             (<Task>task).forget()
         self.unfinished -= 1
         if self.each or self.unfinished == 0 or self.failure is error is not None:
+            return self.announce()
+        return 0
+
+    cdef int announce(self) except -1:
+        """Have the driver look at what has ended, once for all that does so before it can."""
+        if not self.announced:
+            self.announced = True
             self.loop.call_soon(self.notify)
         return 0
 
@@ -472,6 +574,7 @@ cdef class AsyncDriver:
 
     def notify(self):
         """End the driver's waiting."""
+        self.announced = False
         self.woken = True
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
