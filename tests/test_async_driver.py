@@ -695,7 +695,8 @@ def test_a_node_that_cancels_its_neighbours(way: str, limit: int | None, turns: 
         else:
             result = run_on(call, left) or chunks[-1][1]
             assert result == {"words": sorted(ended)}
-            assert (len(ended) == 4) == (turns == 3 and limit is None)
+            before_them = turns == 0 and hasattr(asyncio, "eager_task_factory")
+            assert (len(ended) == 4) == (before_them or (turns == 3 and limit is None))
     assert left == []
 
 

@@ -14,6 +14,7 @@ from cpython.ref cimport Py_DECREF, PyObject
 import sys
 
 from langgraph_cy import upstream as up
+from langgraph_cy.core.coroutines cimport PYGEN_NEXT, PyIter_Send
 from langgraph_cy.core.node_contexts cimport NodeContext, context_for, keep
 from langgraph_cy.core.outputs cimport write
 from langgraph_cy.core.plan cimport GraphStep, Step, WriteStep
@@ -27,11 +28,6 @@ cdef str CONFIG_KEY_RUNTIME = up.CONFIG_KEY_RUNTIME
 cdef bint CONTEXTS = sys.version_info >= (3, 11)
 
 cdef extern from "Python.h":
-    ctypedef enum PySendResult:
-        PYGEN_RETURN
-        PYGEN_ERROR
-        PYGEN_NEXT
-    PySendResult PyIter_Send(object iterator, object value, PyObject** result) except PYGEN_ERROR
     bint PyCoro_CheckExact(object value)
 
 
@@ -234,7 +230,6 @@ cdef class AsyncCall:
     cdef bint step(self, object sent) except -1:
         """Run on until the coroutine awaits something: True, and `value` is that. Else it ended."""
         cdef PyObject* result = NULL
-        cdef PySendResult status
         while True:
             context = self.context
             if context is not None:

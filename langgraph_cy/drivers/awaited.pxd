@@ -3,11 +3,6 @@ from langgraph_cy.core.tasks cimport Task
 from langgraph_cy.profiling.run_trace cimport RunTrace, TaskTrace
 
 
-cdef class Started:
-    cdef object coroutine
-    cdef object value                # what it awaits
-
-
 cdef class TaskCoroutine:
     cdef AsyncDriver driver
     cdef object task

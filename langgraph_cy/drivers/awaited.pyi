@@ -1,27 +1,17 @@
 from asyncio import AbstractEventLoop, Future, Semaphore
 from asyncio import Task as AsyncioTask
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from langgraph.cache.base import BaseCache
 from typing_extensions import Self, disjoint_base
 
 from langgraph_cy.core.superstep import Run
-from langgraph_cy.core.tasks import Task
 from langgraph_cy.drivers.calls import AwaitedCalls
 from langgraph_cy.drivers.saving import AwaitedSaves
 from langgraph_cy.profiling.run_trace import RunTrace
 
 _T = TypeVar("_T")
-
-async def execute(
-    task: Task, rest: Awaitable[None] | None = None, failed: BaseException | None = None
-) -> None: ...
-async def gated(gate: Semaphore, coroutine: Coroutine[Any, Any, _T]) -> _T: ...
-
-@disjoint_base
-class Started:
-    def __await__(self) -> Generator[Any, Any, Any]: ...
 
 @disjoint_base
 class TaskCoroutine:

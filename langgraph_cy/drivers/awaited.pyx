@@ -19,116 +19,28 @@ from langgraph_cy import upstream as up
 from langgraph_cy.drivers import caching
 from langgraph_cy.drivers.calls import AwaitedCalls
 from langgraph_cy.drivers.loading import await_load
-from langgraph_cy.drivers.retrying import (
-    combined, handle_here, log_retry, retry_delay, stops_others,
-)
+from langgraph_cy.drivers.retrying import combined, stops_others
+from langgraph_cy.drivers.task_coroutines import execute, gated
 from langgraph_cy.core.history cimport SavedRun
 from langgraph_cy.core.superstep cimport Run, Status
 from langgraph_cy.core.attempts cimport advance
+from langgraph_cy.core.coroutines cimport PYGEN_NEXT, PyIter_Send
 from langgraph_cy.core.tasks cimport Task
 from langgraph_cy.drivers.sync cimport outcome_of, raise_unfinished, weakly
+from langgraph_cy.drivers.task_coroutines cimport Started
 from langgraph_cy.profiling.recorder cimport Part, now
-from langgraph_cy.profiling.run_trace cimport RunTrace, TaskTrace, task_here
+from langgraph_cy.profiling.run_trace cimport RunTrace
 
 cdef object CancelledError = asyncio.CancelledError
 cdef object GraphBubbleUp = up.GraphBubbleUp
 cdef object NodeCancelledError = up.NodeCancelledError
-cdef object ParentCommand = up.ParentCommand
 cdef object eager_task_factory = getattr(asyncio, "eager_task_factory", None)
-cdef object current_task = asyncio.current_task
 cdef object get_running_loop = asyncio.get_running_loop
 cdef object get_ident = threading.get_ident
 # From here on a task tells how often it has been asked to cancel itself.
 cdef bint CANCELLING = sys.version_info >= (3, 11)
 # ... and takes a context.
 cdef bint CONTEXTS = CANCELLING
-
-cdef extern from "Python.h":
-    ctypedef enum PySendResult:
-        PYGEN_RETURN
-        PYGEN_ERROR
-        PYGEN_NEXT
-    PySendResult PyIter_Send(object iterator, object value, PyObject** result) except PYGEN_ERROR
-
-
-async def execute(Task task, rest=None, failed=None):
-    """Run a task until it succeeds or its retry policies give up (upstream: `arun_with_retry`).
-
-    Args:
-        rest: what `advance` has left to do of the first attempt.
-        failed: what that attempt has raised.
-    """
-    if task.timeout is not None:
-        call = partial(task.context.call, task)
-        return await up.arun_with_retry(
-            task, None, stream=task.context.stream_nodes, configurable={up.CONFIG_KEY_CALL: call}
-        )
-    while True:
-        try:
-            if failed is not None:
-                raise failed
-            if rest is None:
-                rest = advance(task)
-            if rest is not None:
-                await rest
-            return
-        except ParentCommand as error:
-            if handle_here(task, error):
-                return
-            raise
-        except GraphBubbleUp:
-            raise
-        except CancelledError as error:
-            # raised by the node itself, or because somebody wants the run to end?
-            if CANCELLING and current_task() is not None and not current_task().cancelling():
-                raise NodeCancelledError(task.name) from error
-            raise
-        except Exception as error:
-            if CANCELLING:  # and so exceptions take notes
-                error.add_note(f"During task with name '{task.name}' and id '{task.id}'")
-            policies = task.retry_policy
-            if not policies:
-                raise
-            delay = retry_delay(policies, error, task.attempt + 1)
-            if delay is None:
-                raise
-            trace = task_here()
-            if trace is not None:
-                (<TaskTrace>trace).pause()
-            try:
-                await asyncio.sleep(delay)
-            finally:
-                if trace is not None:
-                    (<TaskTrace>trace).resume()
-            log_retry(task, delay, error)
-        rest = failed = None
-        task.restart()
-
-
-cdef class Started:
-    """The rest of a coroutine that has been started and awaits something."""
-
-    def __await__(self):
-        cdef PyObject* result = NULL
-        while True:
-            awaited, self.value = self.value, None
-            try:
-                sent = yield awaited
-            except GeneratorExit:
-                self.coroutine.close()
-                raise
-            except BaseException as error:
-                try:
-                    self.value = self.coroutine.throw(error)
-                except StopIteration as stopped:
-                    return stopped.value
-                continue
-            status = PyIter_Send(self.coroutine, sent, &result)
-            value = <object>result
-            Py_DECREF(value)
-            if status != PYGEN_NEXT:
-                return value
-            self.value = value
 
 
 cdef bint handled(object task, object error) except -1:
@@ -806,12 +718,3 @@ cdef class AsyncDriver:
             self.run.fail(
                 task, CancelledError() if isinstance(error, CancelledError) else error
             )
-
-
-async def gated(gate, coroutine):
-    """A coroutine that waits until fewer than the allowed number run."""
-    try:
-        async with gate:
-            return await coroutine
-    finally:
-        coroutine.close()

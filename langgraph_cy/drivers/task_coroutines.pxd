@@ -1,0 +1,3 @@
+cdef class Started:
+    cdef object coroutine
+    cdef object value                # what it awaits
