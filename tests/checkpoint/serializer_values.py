@@ -81,13 +81,14 @@ integers = st.one_of(
     st.sampled_from([2**63 - 1, 2**63, 2**64 - 1, -(2**63)]),
 )
 floats = st.floats(allow_nan=False, allow_infinity=False)
+keys = texts.filter(lambda text: text != "lc")  # it would make an envelope
 leaves = st.one_of(st.none(), st.booleans(), integers, floats, texts)
 plain = st.recursive(
     leaves,
     lambda inner: st.one_of(
         st.lists(inner, max_size=4),
         st.lists(inner, max_size=4).map(tuple),
-        st.dictionaries(texts, inner, max_size=4),
+        st.dictionaries(keys, inner, max_size=4),
     ),
     max_leaves=12,
 )
