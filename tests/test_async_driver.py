@@ -723,6 +723,58 @@ def test_nodes_side_by_side_that_wait_or_not(waits: bool, debug: bool) -> None:
     assert both_async(call).result == {"words": ["0", "1", "2", "3"]}
 
 
+def wrapping(loop: Any, coroutine: Any, **options: Any) -> Any:
+    """A task factory that runs each coroutine inside of another."""
+
+    async def wrapper() -> Any:
+        return await coroutine
+
+    return asyncio.Task(wrapper(), loop=loop, **options)
+
+
+def test_tasks_of_a_factory_that_wraps_them() -> None:
+    """Cancelled before the wrapped coroutine has begun, they do not keep the run waiting."""
+    ended = []
+
+    async def one(n: int) -> dict[str, list[str]]:
+        for other in asyncio.all_tasks():
+            if n == 0 and other.get_name() == "one" and other is not asyncio.current_task():
+                other.cancel()
+        ended.append(str(n))
+        return {"words": [str(n)]}
+
+    async def call() -> Any:
+        asyncio.get_running_loop().set_task_factory(wrapping)
+        return await asyncio.wait_for(mapping(one).ainvoke({"words": []}), LIMIT)
+
+    left: list[str] = []
+    with langgraph_cy.installed():
+        result = run_on(call(), [])
+    assert result == {"words": sorted(ended)}
+    assert left == []
+
+
+def test_the_coroutine_of_a_task_cannot_run_twice() -> None:
+    coroutines: list[Any] = []
+
+    async def one(n: int) -> dict[str, list[str]]:
+        here: Any = asyncio.current_task()
+        coroutines.append(here.get_coro())
+        await take_turns(n)
+        if n == 3:
+            for ended in coroutines[:2]:
+                with pytest.raises(RuntimeError, match="already awaited"):
+                    ended.send(None)
+                with pytest.raises(RuntimeError, match="already awaited"):
+                    ended.throw(ValueError("late"))
+                ended.close()
+        return {"words": [str(n)]}
+
+    with langgraph_cy.installed():
+        result = run_on(mapping(one).ainvoke({"words": []}), [])
+    assert result == {"words": ["0", "1", "2", "3"]}
+
+
 class GatedSaver(InMemorySaver):
     """A saver that saves no checkpoint of a step before it is told to."""
 

@@ -8,12 +8,15 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
+from functools import partial
 from typing import Any
 
 import pytest
+from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.config import get_config
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import RetryPolicy
 
 from .engines import COMPILED, STOCK, Engine, State, add_one, chain
 
@@ -200,6 +203,130 @@ def test_background_tasks_keep_the_config_of_their_node() -> None:
             found.append(sorted(noted, key=str))
     assert found[1] == found[0]
     assert len(found[0]) == 2 * NODES
+
+
+MANY = [ContextVar[int](f"many {place}") for place in range(40)]
+
+
+@AWAITED
+@pytest.mark.parametrize("count", [0, 1, 5, 20, 40])
+def test_a_copy_in_which_something_else_is_set(awaited: bool, count: int) -> None:
+    """It shares the config, but not the mapping that has it; in many variables, even less."""
+
+    def scenario(variable: ContextVar[int], noted: list[Any]) -> Callable[[int], None]:
+        def act(call: int) -> None:
+            context = copy_context()
+            context.run(variable.set, 1)
+            noted.append(lambda: node_name(context.run(get_config)))
+
+        return act
+
+    def call() -> None:
+        for variable in MANY[:count]:
+            variable.set(0)
+        for variable in MANY:
+            seen_by_both(awaited, partial(scenario, variable))
+
+    copy_context().run(call)
+
+
+@AWAITED
+def test_a_token_of_an_earlier_call(awaited: bool) -> None:
+    """Setting a variable to what it is changes nothing, but its token has the context."""
+
+    def scenario(noted: list[Any]) -> Callable[[int], None]:
+        tokens: list[Any] = []
+
+        def act(call: int) -> None:
+            if tokens:
+                try:
+                    HERE.reset(tokens.pop())
+                    noted.append("reset")
+                except ValueError:
+                    noted.append("of another context")
+            tokens.append(HERE.set(HERE.get()))
+
+        return act
+
+    def call() -> None:
+        HERE.set("caller")
+        assert set(seen_by_both(awaited, scenario)) == {"of another context"}
+
+    copy_context().run(call)
+
+
+def test_a_config_seen_after_those_made_from_it(engine: Engine) -> None:
+    """The first look at a node's config comes when a path has changed its own."""
+    kept: list[Context] = []
+    seen: list[Any] = []
+
+    def node(state: State) -> dict[str, int]:
+        kept.append(copy_context())
+        return add_one(state)
+
+    def changing(state: State, config: RunnableConfig) -> str:
+        config["mine"] = "by a path"  # type: ignore[typeddict-unknown-key]
+        return END
+
+    def looking(state: State) -> str:
+        late: Any = kept[0].run(get_config)
+        seen.append(late.get("mine"))
+        late["late"] = True
+        return END
+
+    def last(state: State, config: RunnableConfig) -> str:
+        seen.append((config.get("mine"), config.get("late")))
+        return END
+
+    builder = StateGraph(State).add_node("node", node).add_edge(START, "node")
+    for path in (changing, looking, last):
+        builder.add_conditional_edges("node", path, [END])
+    builder.compile().invoke({"n": 0})
+    engine.check()
+    assert seen == [None, ("by a path", None)]
+
+
+@AWAITED
+def test_a_config_of_the_attempt_before(awaited: bool) -> None:
+    """Looked at first, and changed, while the next attempt is under way."""
+    notes = []
+    for engine in (STOCK, COMPILED):
+        noted: list[Any] = []
+        contexts: list[Context] = []
+
+        def node(
+            state: State, noted: list[Any] = noted, contexts: list[Context] = contexts
+        ) -> dict[str, int]:
+            if not contexts:
+                contexts.append(copy_context())
+                raise ValueError("once more")
+            late: Any = contexts[0].run(get_config)
+            late["mine"] = 1
+            noted.append(get_config().get("mine"))
+            return {"n": 1}
+
+        async def node_awaited(
+            state: State, node: Callable[..., dict[str, int]] = node
+        ) -> dict[str, int]:
+            return node(state)
+
+        def path(state: State, noted: list[Any] = noted) -> str:
+            noted.append(get_config().get("mine"))
+            return END
+
+        async def path_awaited(state: State, path: Callable[..., str] = path) -> str:
+            return path(state)
+
+        builder = StateGraph(State)
+        policy = RetryPolicy(initial_interval=0.001, retry_on=ValueError)
+        builder.add_node("node", node_awaited if awaited else node, retry_policy=policy)
+        builder.add_conditional_edges("node", path_awaited if awaited else path, [END])
+        builder.add_edge(START, "node")
+        with engine.running():
+            run(builder.compile(), awaited)
+            engine.check()
+        notes.append(noted)
+    assert notes == [[None, None]] * 2
 
 
 def test_callers_variables_between_chunks(engine: Engine) -> None:

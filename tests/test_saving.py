@@ -354,3 +354,17 @@ def test_after_a_failure_in_memory_nothing_is_stored() -> None:
         assert "channel 'n'" in "".join(
             [str(caught.value), *getattr(caught.value, "__notes__", ())]
         )
+
+
+def test_jobs_that_go_while_they_are_waited_for() -> None:
+    """As they do in threads: a job that has ended takes itself out."""
+    jobs: dict[Any, None] = {}
+
+    class Job:
+        def done(self) -> bool:
+            jobs.pop(self, None)
+            return True
+
+    jobs.update(dict.fromkeys([Job(), Job(), Job()]))
+    saving.wait_for(jobs)
+    assert jobs == {}

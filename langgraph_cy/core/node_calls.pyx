@@ -89,6 +89,7 @@ cdef object run_call(CallStep call, Task task, object argument, BranchStep asked
     finally:
         PyContext_Exit(context)
     if held is not None:
+        context = None
         keep(held, task.context)
     if asked is not None and call.recurse and may_be_runnable(result):
         result = result.invoke(argument, task.step_config(index))
@@ -231,16 +232,15 @@ cdef class AsyncCall:
         """Run on until the coroutine awaits something: True, and `value` is that. Else it ended."""
         cdef PyObject* result = NULL
         while True:
-            context = self.context
-            if context is not None:
-                PyContext_Enter(context)
+            if self.context is not None:
+                PyContext_Enter(self.context)
             try:
                 if self.coroutine is None:
                     self.coroutine = self.open()
                 status = PyIter_Send(self.coroutine, sent, &result)
             finally:
-                if context is not None:
-                    PyContext_Exit(context)
+                if self.context is not None:
+                    PyContext_Exit(self.context)
             value = <object>result
             Py_DECREF(value)
             if status == PYGEN_NEXT:
@@ -266,9 +266,8 @@ cdef class AsyncCall:
 
     def throw(self, error):
         """Raise inside of the coroutine. True where it goes on and awaits something."""
-        context = self.context
-        if context is not None:
-            PyContext_Enter(context)
+        if self.context is not None:
+            PyContext_Enter(self.context)
         try:
             if isinstance(error, GeneratorExit):
                 self.coroutine.close()
@@ -278,8 +277,8 @@ cdef class AsyncCall:
         except StopIteration as stopped:
             result = stopped.value
         finally:
-            if context is not None:
-                PyContext_Exit(context)
+            if self.context is not None:
+                PyContext_Exit(self.context)
         return self.settle(result) and self.step(None)
 
 

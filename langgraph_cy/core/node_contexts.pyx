@@ -28,13 +28,17 @@ cdef extern from *:
 
 
 cdef struct Referents:
+    PyObject* sought
     PyObject* last
     int count
+    bint seen
 
 
 cdef int note(PyObject* referent, void* found) except -1:
     (<Referents*>found).last = referent
     (<Referents*>found).count += 1
+    if referent == (<Referents*>found).sought:
+        (<Referents*>found).seen = True
     return 0
 
 
@@ -42,11 +46,28 @@ cdef object bindings_of(object context):
     """The immutable mapping inside of a context that nobody is in; None where it can't be told.
 
     Two contexts have the same one if nothing has been set in either since one was copied from
-    the other. It is all that such a context refers to.
+    the other.
     """
-    cdef Referents found = Referents(NULL, 0)
-    (<PyObject*>context).ob_type.tp_traverse(<PyObject*>context, &note, &found)
+    return only_referent(context)
+
+
+cdef object only_referent(object container):
+    """What a container refers to if that is one object, else None."""
+    cdef Referents found = Referents(NULL, NULL, 0, False)
+    (<PyObject*>container).ob_type.tp_traverse(<PyObject*>container, &note, &found)
     return <object>found.last if found.count == 1 else None
+
+
+cdef bint holds_itself(object bindings, object value) except -1:
+    """Whether bindings have a value in their root, not in a node that others may share.
+
+    Then whoever has the value as well has bindings that hold it for themselves.
+    """
+    cdef object root = None if bindings is None else only_referent(bindings)
+    cdef Referents found = Referents(<PyObject*>value, NULL, 0, False)
+    if root is not None:
+        (<PyObject*>root).ob_type.tp_traverse(<PyObject*>root, &note, &found)
+    return found.seen
 
 
 @cython.freelist(4)
@@ -70,6 +91,8 @@ cdef NodeContext new_context(object context, object outside):
     finally:
         PyContext_Exit(context)
     made.bindings = bindings_of(context)
+    if not holds_itself(made.bindings, made.config):
+        made.bindings = None
     return made
 
 
@@ -91,6 +114,7 @@ cdef NodeContext context_for(Task task, int index, object path):
         found = new_context(copy, outside)
     found.config.task = task
     found.config.index = index
+    found.config.attempt = task.attempt
     found.config.path = path
     return found
 
@@ -99,7 +123,7 @@ cdef int keep(NodeContext used, RunSettings settings) except -1:
     """Leave the context of a call that has ended to the next one, if nothing can tell.
 
     Nobody has looked at the config or has got hold of it, nothing has been set in the context,
-    and nobody has a copy of it.
+    and nobody has it or a copy of it. The caller refers to it through `used` only.
     """
     cdef ObservedConfig config = used.config
     if config.task is not None and PyDict_Size(config):
@@ -109,6 +133,7 @@ cdef int keep(NodeContext used, RunSettings settings) except -1:
         and config.task is not None
         and lgcy_held_by(<PyObject*>config, 3)          # by its context, by `used`, and here
         and lgcy_held_by(<PyObject*>used.bindings, 2)   # by the context and by `used`
+        and lgcy_held_by(<PyObject*>used.context, 1)
         and bindings_of(used.context) is used.bindings
     ):
         config.task = None

@@ -44,6 +44,7 @@ cdef class Task:
     cdef str made_id(self)
     cpdef object attempt_config(self)
     cpdef object step_config(self, int index)
+    cdef object late_config(self, int index)
     cdef int restart(self) except -1
     cdef int forget(self) except -1
 
@@ -52,4 +53,5 @@ cdef class ObservedConfig(dict):
     cdef Task task                       # None once filled, or if made by somebody else
     cdef object path                     # branch path whose run this is, None for the node
     cdef int index                       # step of the node
+    cdef long attempt                    # ... and the task's attempt that it belongs to
     cdef int fill(self) except -1

@@ -194,6 +194,13 @@ cdef class Task:
                 self._step = index
             return self._step_config
 
+    cdef object late_config(self, int index):
+        """The same for a step that is over, as it was before anybody saw it."""
+        with self.context.observing():
+            if self._sequence is None:
+                self._sequence = self.context.start_sequence(self)
+            return self.context.step_config(self._sequence, index, self.attempt_config())
+
     cdef int restart(self) except -1:
         """Make ready for another attempt, which sees a config of its own."""
         self.attempt += 1
@@ -236,11 +243,16 @@ cdef class ObservedConfig(dict):
             return 0
         with task.context.observing():
             if self.task is not None:
-                complete = task.step_config(self.index)
+                if not task.node.in_sequence or (self.attempt == task.attempt and (
+                    task._step_config is None or self.index >= task._step
+                )):
+                    complete = task.step_config(self.index)
+                    if self.path is None and task.node.in_sequence:
+                        task._step_config = self
+                else:
+                    complete = task.late_config(self.index)
                 if self.path is not None:
                     complete = task.context.path_config(complete, self.path)
-                elif task.node.in_sequence:
-                    task._step_config = self
                 while PyDict_Next(self, &place, &key, &value):
                     if changes is None:  # made by what goes past this class's methods
                         changes = {}

@@ -8,6 +8,7 @@ cdef class TaskCoroutine:
     cdef object task
     cdef long long queued            # since when it could have begun, 0 where not measured
     cdef bint begun
+    cdef bint ended
     cdef object started              # the asyncio task, once it is known to wait
     cdef object rest                 # coroutine: what is left of the task
     cdef object awaited              # what that waits for

@@ -53,6 +53,10 @@ cdef bint handled(object task, object error) except -1:
     )
 
 
+cdef int raise_ended() except -1:
+    raise RuntimeError("cannot reuse already awaited coroutine")
+
+
 @cython.freelist(64)
 cdef class TaskCoroutine:
     """What the asyncio task of a superstep's task runs: the task, then word of how it ended.
@@ -79,8 +83,10 @@ cdef class TaskCoroutine:
 
     def throw(self, error, value=None, traceback=None):
         """Go on with what the awaited has raised, or in order to be cancelled."""
+        if self.ended:
+            raise_ended()
         if not self.begun:
-            self.begun = True
+            self.begun = self.ended = True
             started, self.started = self.started, None
             self.driver.jobs.pop(started, None)
             self.driver.finished(self.task, CancelledError())
@@ -95,6 +101,7 @@ cdef class TaskCoroutine:
 
     def close(self):
         """Give the task up."""
+        self.ended = True
         if self.rest is not None:
             self.rest.close()
 
@@ -107,6 +114,8 @@ cdef class TaskCoroutine:
         """Run on. True where the task awaits something, False once it has ended."""
         cdef PyObject* result = NULL
         cdef object error = None
+        if self.ended:
+            raise_ended()
         try:
             if not self.begun:
                 self.begin()
@@ -144,6 +153,7 @@ cdef class TaskCoroutine:
         cdef AsyncDriver driver = self.driver
         cdef bint raising = error is not None and not isinstance(error, (Exception, CancelledError))
         started, self.started = self.started, None
+        self.ended = True
         self.rest = None
         driver.jobs.pop(started, None)
         if isinstance(error, CancelledError) and CANCELLING and not driver.closed:
@@ -371,7 +381,7 @@ cdef class AsyncDriver:
         if not started.done():
             self.jobs[started] = task
             job.started = started
-            if self.gate is not None:  # where it may be cancelled before anything tells the job
+            if started.get_coro() is not job:  # so it may end before it has got to the job
                 started.add_done_callback(self.drop_job)
         return 0
 
@@ -403,10 +413,10 @@ cdef class AsyncDriver:
     def drop_job(self, started):
         """Forget an asyncio task that has ended."""
         task = self.jobs.pop(started, None)
-        if not started.cancelled():
-            started.exception()  # known, or the loop would complain that nobody has looked
-        elif task is not None:
-            self.finished(task, CancelledError())  # before it could start
+        # asked for, or the loop would complain that nobody has looked
+        error = None if started.cancelled() else started.exception()
+        if task is not None:  # it could not start
+            self.finished(task, CancelledError() if error is None else error)
 
     cpdef int finished(self, object task, object error) except -1:
         """Take over what became of a task, whatever that raises, and wake who waits for it."""

@@ -166,7 +166,8 @@ class Saves:
 
 def wait_for(jobs: Iterable[Any]) -> None:
     """Wait until jobs have ended, in whichever way."""
-    if pending := [job for job in jobs if not job.done()]:
+    # a copy: other threads take jobs out that have ended
+    if pending := [job for job in list(jobs) if not job.done()]:
         concurrent.futures.wait(pending)
 
 
