@@ -5,7 +5,8 @@ from langgraph_cy.core.tasks cimport ObservedConfig, Task
 cdef class NodeContext:
     cdef object context                  # that the call's steps enter
     cdef ObservedConfig config           # what stands in it
-    cdef object bindings                 # its content before the call; None if never to be kept
+    cdef object bindings                 # variables and values before the call
+    cdef list way                        # nodes below the root of these that lead to the config
     cdef object outside                  # and of the one it was copied from; None where unknown
 
 

@@ -5,6 +5,9 @@ Upstream copies the caller's context for every call and sets the config in the c
 longer than a small node. A call that has left no trace leaves its context to the run's next one.
 """
 
+from contextvars import Context, ContextVar
+from gc import get_referents
+
 cimport cython
 from cpython.contextvars cimport (
     PyContext_CopyCurrent, PyContext_Enter, PyContext_Exit, PyContextVar_Set,
@@ -28,17 +31,13 @@ cdef extern from *:
 
 
 cdef struct Referents:
-    PyObject* sought
     PyObject* last
     int count
-    bint seen
 
 
 cdef int note(PyObject* referent, void* found) except -1:
     (<Referents*>found).last = referent
     (<Referents*>found).count += 1
-    if referent == (<Referents*>found).sought:
-        (<Referents*>found).seen = True
     return 0
 
 
@@ -48,26 +47,50 @@ cdef object bindings_of(object context):
     Two contexts have the same one if nothing has been set in either since one was copied from
     the other.
     """
-    return only_referent(context)
-
-
-cdef object only_referent(object container):
-    """What a container refers to if that is one object, else None."""
-    cdef Referents found = Referents(NULL, NULL, 0, False)
-    (<PyObject*>container).ob_type.tp_traverse(<PyObject*>container, &note, &found)
+    cdef Referents found = Referents(NULL, 0)
+    (<PyObject*>context).ob_type.tp_traverse(<PyObject*>context, &note, &found)
     return <object>found.last if found.count == 1 else None
 
 
-cdef bint holds_itself(object bindings, object value) except -1:
-    """Whether bindings have a value in their root, not in a node that others may share.
+# Such a mapping is a tree, of which others may share branches: a copy in which another variable is
+# set has another root, and but one other node on the way to that variable.
 
-    Then whoever has the value as well has bindings that hold it for themselves.
-    """
-    cdef object root = None if bindings is None else only_referent(bindings)
-    cdef Referents found = Referents(<PyObject*>value, NULL, 0, False)
-    if root is not None:
-        (<PyObject*>root).ob_type.tp_traverse(<PyObject*>root, &note, &found)
-    return found.seen
+cdef object root_of(object context):
+    """The root of a context's mapping, None where there is no telling."""
+    cdef list found = get_referents(context)
+    if len(found) == 1:
+        found = get_referents(found[0])
+    return found[0] if len(found) == 1 else None
+
+
+cdef set inner_types():
+    """The types of nodes that have other nodes in them: of few variables, and of many."""
+    cdef set found = set()
+    for count in (1, 200):
+        context = Context()
+        for _ in range(count):
+            context.run(ContextVar("variable").set, None)
+        found.add(type(root_of(context)))
+    return found
+
+
+cdef set INNER = inner_types()
+
+
+cdef list way_to(object node, object value):
+    """The nodes below one of a mapping's nodes that lead to a value, None if it isn't there."""
+    cdef list found = get_referents(node)
+    cdef list way
+    for each in found:
+        if each is value:
+            return []
+    for each in found:
+        if type(each) in INNER:
+            way = way_to(each, value)
+            if way is not None:
+                way.append(each)
+                return way
+    return None
 
 
 @cython.freelist(4)
@@ -91,8 +114,7 @@ cdef NodeContext new_context(object context, object outside):
     finally:
         PyContext_Exit(context)
     made.bindings = bindings_of(context)
-    if not holds_itself(made.bindings, made.config):
-        made.bindings = None
+    made.way = way_to(root_of(context), made.config)
     return made
 
 
@@ -126,16 +148,21 @@ cdef int keep(NodeContext used, RunSettings settings) except -1:
     and nobody has it or a copy of it. The caller refers to it through `used` only.
     """
     cdef ObservedConfig config = used.config
+    cdef object node
     if config.task is not None and PyDict_Size(config):
         config.fill()  # it has been changed past its methods
     if (
         used.bindings is not None
+        and used.way is not None
         and config.task is not None
         and lgcy_held_by(<PyObject*>config, 3)          # by its context, by `used`, and here
         and lgcy_held_by(<PyObject*>used.bindings, 2)   # by the context and by `used`
         and lgcy_held_by(<PyObject*>used.context, 1)
         and bindings_of(used.context) is used.bindings
     ):
+        for node in used.way:
+            if not lgcy_held_by(<PyObject*>node, 3):    # by the one above, by `used`, and here
+                return 0
         config.task = None
         config.path = None
         settings.spare_context = used
