@@ -59,7 +59,6 @@ cdef class PlanNode:
     cdef tuple input_names               # the same, as a tuple
     cdef tuple input_indices             # channel index of each, -1 for managed values
     cdef readonly object mapper
-    cdef readonly object timeout         # upstream's TimeoutPolicy, None without one
     cdef readonly int input_group        # nodes of one group read the same input
     cdef readonly bint hidden            # tagged so that streams leave it out
     cdef readonly tuple path             # task path of a pull task

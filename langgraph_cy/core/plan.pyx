@@ -273,7 +273,6 @@ cdef PlanNode make_node(object name, int index, object spec, Plan plan, dict gro
     else:
         plan.unsupported = "node channels are neither a name nor a list"
     node.mapper = spec.mapper
-    node.timeout = spec.timeout
     node.input_group = groups.setdefault(spec.input_cache_key, len(groups))
     node.hidden = up.TAG_HIDDEN in (spec.tags or ())
     node.path = (up.PULL, name)
@@ -281,7 +280,7 @@ cdef PlanNode make_node(object name, int index, object spec, Plan plan, dict gro
         plan.caches = True
     lower_proc(node, plan)
     for key in (
-        "node", "triggers", "channels", "mapper", "tags", "cache_policy", "timeout",
+        "node", "triggers", "channels", "mapper", "tags", "cache_policy",
     ):
         plan.guards.append((attributes, key, attributes.get(key)))
     plan.freeze(spec.triggers)

@@ -106,7 +106,7 @@ cdef int push_tasks(
             if node.proc is not None:
                 task = new_task(state, context, head, step, stop, node, index, pending)
                 task.input = packet.arg
-                task.timeout = packet.timeout if packet.timeout is not None else node.timeout
+                task.timeout = packet.timeout if packet.timeout is not None else node.spec.timeout
                 task.path = (PUSH, index, False)
                 tasks.append(task)
         index += 1
@@ -164,7 +164,7 @@ cdef list prepare_next_tasks(
             continue
         task = new_task(state, context, head, step, stop, node, -1, pending)
         task.path = node.path
-        task.timeout = node.timeout
+        task.timeout = node.spec.timeout
         try:
             value = read_input(state, node, task, shared)
         except Exception as error:
