@@ -749,7 +749,7 @@ def test_tasks_of_a_factory_that_wraps_them() -> None:
 
     left: list[str] = []
     with langgraph_cy.installed():
-        result = run_on(call(), [])
+        result = run_on(call(), left)
     assert result == {"words": sorted(ended)}
     assert left == []
 

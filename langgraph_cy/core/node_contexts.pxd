@@ -6,7 +6,7 @@ cdef class NodeContext:
     cdef object context                  # that the call's steps enter
     cdef ObservedConfig config           # what stands in it
     cdef object bindings                 # variables and values before the call
-    cdef list way                        # nodes below the root of these that lead to the config
+    cdef list way                        # nodes of these that lead to the config, or None
     cdef object outside                  # and of the one it was copied from; None where unknown
 
 

@@ -55,14 +55,6 @@ cdef object bindings_of(object context):
 # Such a mapping is a tree, of which others may share branches: a copy in which another variable is
 # set has another root, and but one other node on the way to that variable.
 
-cdef object root_of(object context):
-    """The root of a context's mapping, None where there is no telling."""
-    cdef list found = get_referents(context)
-    if len(found) == 1:
-        found = get_referents(found[0])
-    return found[0] if len(found) == 1 else None
-
-
 cdef set inner_types():
     """The types of nodes that have other nodes in them: of few variables, and of many."""
     cdef set found = set()
@@ -70,7 +62,7 @@ cdef set inner_types():
         context = Context()
         for _ in range(count):
             context.run(ContextVar("variable").set, None)
-        found.add(type(root_of(context)))
+        found.update(map(type, get_referents(bindings_of(context))))  # the root's
     return found
 
 
@@ -78,7 +70,7 @@ cdef set INNER = inner_types()
 
 
 cdef list way_to(object node, object value):
-    """The nodes below one of a mapping's nodes that lead to a value, None if it isn't there."""
+    """The nodes below a mapping, or one of its nodes, that lead to a value; None if none do."""
     cdef list found = get_referents(node)
     cdef list way
     for each in found:
@@ -114,7 +106,7 @@ cdef NodeContext new_context(object context, object outside):
     finally:
         PyContext_Exit(context)
     made.bindings = bindings_of(context)
-    made.way = way_to(root_of(context), made.config)
+    made.way = way_to(made.bindings, made.config)
     return made
 
 
@@ -152,8 +144,7 @@ cdef int keep(NodeContext used, RunSettings settings) except -1:
     if config.task is not None and PyDict_Size(config):
         config.fill()  # it has been changed past its methods
     if (
-        used.bindings is not None
-        and used.way is not None
+        used.way is not None
         and config.task is not None
         and lgcy_held_by(<PyObject*>config, 3)          # by its context, by `used`, and here
         and lgcy_held_by(<PyObject*>used.bindings, 2)   # by the context and by `used`

@@ -7,12 +7,11 @@ would have made before the node started.
 """
 
 import random
+from binascii import unhexlify
 
 cimport cython
 from cpython.dict cimport PyDict_Next
 from cpython.object cimport PyObject
-
-from binascii import unhexlify
 
 from langgraph_cy import upstream as up
 from langgraph_cy.core.ids cimport checkpoint_id, hashed_id
@@ -183,19 +182,17 @@ cdef class Task:
         if not self.node.in_sequence:
             return self.attempt_config()
         with self.context.observing():
-            if self._step_config is None or self._step != index:
-                if self._sequence is None:
-                    self._sequence = self.context.start_sequence(self)
+            if self._step_config is None:
+                self._step_config = self.late_config(index)
+            elif self._step != index:
                 self._step_config = self.context.step_config(
-                    self._sequence,
-                    index,
-                    self.attempt_config() if self._step_config is None else self._step_config,
+                    self._sequence, index, self._step_config
                 )
-                self._step = index
+            self._step = index
             return self._step_config
 
     cdef object late_config(self, int index):
-        """The same for a step that is over, as it was before anybody saw it."""
+        """The same made from the attempt's config: of the first step seen, or one that is over."""
         with self.context.observing():
             if self._sequence is None:
                 self._sequence = self.context.start_sequence(self)

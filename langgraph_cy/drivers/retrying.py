@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import random
+import sys
 from dataclasses import replace
 from typing import Any
 
 from langgraph_cy import upstream as up
+
+
+def noted_delay(task: Any, error: Exception) -> float | None:
+    """Note on an error which task has raised it, and tell how long to wait until the next attempt.
+
+    Returns:
+        Seconds, None where there is no other attempt.
+    """
+    if sys.version_info >= (3, 11):  # exceptions take notes
+        error.add_note(f"During task with name '{task.name}' and id '{task.id}'")
+    policies = task.retry_policy
+    return retry_delay(policies, error, task.attempt + 1) if policies else None
 
 
 def retry_delay(policies: Any, error: Exception, failures: int) -> float | None:

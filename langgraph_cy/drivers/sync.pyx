@@ -9,7 +9,6 @@ that a run returns only after everything it started has ended.
 import asyncio
 import concurrent.futures
 import queue
-import sys
 import threading
 import time
 import weakref
@@ -23,7 +22,7 @@ from langgraph_cy.drivers import caching
 from langgraph_cy.drivers.calls import CalledTasks
 from langgraph_cy.drivers.loading import load
 from langgraph_cy.drivers.retrying import (
-    combined, handle_here, log_retry, retry_delay, stops_others,
+    combined, handle_here, log_retry, noted_delay, stops_others,
 )
 from langgraph_cy.locks import fork_safe
 from langgraph_cy.core.history cimport SavedRun
@@ -38,7 +37,6 @@ cdef object CancelledError = asyncio.CancelledError
 cdef object GraphBubbleUp = up.GraphBubbleUp
 cdef object NodeCancelledError = up.NodeCancelledError
 cdef object ParentCommand = up.ParentCommand
-cdef bint NOTES = sys.version_info >= (3, 11)
 cdef object opening = fork_safe(threading.Lock())
 
 
@@ -60,12 +58,7 @@ cdef int execute(Task task) except -1:
             # raised by the node itself: no asyncio task of ours runs it
             raise NodeCancelledError(task.name) from error
         except Exception as error:
-            if NOTES:
-                error.add_note(f"During task with name '{task.name}' and id '{task.id}'")
-            policies = task.retry_policy
-            if not policies:
-                raise
-            delay = retry_delay(policies, error, task.attempt + 1)
+            delay = noted_delay(task, error)
             if delay is None:
                 raise
             trace = task_here()

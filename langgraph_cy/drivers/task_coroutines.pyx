@@ -8,7 +8,7 @@ from functools import partial
 from cpython.ref cimport Py_DECREF, PyObject
 
 from langgraph_cy import upstream as up
-from langgraph_cy.drivers.retrying import handle_here, log_retry, retry_delay
+from langgraph_cy.drivers.retrying import handle_here, log_retry, noted_delay
 from langgraph_cy.core.attempts cimport advance
 from langgraph_cy.core.coroutines cimport PYGEN_NEXT, PyIter_Send
 from langgraph_cy.core.tasks cimport Task
@@ -56,12 +56,7 @@ async def execute(Task task, rest=None, failed=None):
                 raise NodeCancelledError(task.name) from error
             raise
         except Exception as error:
-            if CANCELLING:  # and so exceptions take notes
-                error.add_note(f"During task with name '{task.name}' and id '{task.id}'")
-            policies = task.retry_policy
-            if not policies:
-                raise
-            delay = retry_delay(policies, error, task.attempt + 1)
+            delay = noted_delay(task, error)
             if delay is None:
                 raise
             trace = task_here()
