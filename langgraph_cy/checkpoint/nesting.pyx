@@ -3,7 +3,8 @@
 
 ormsgpack counts the nesting of one text. Upstream reads the payload of an extension as a text of
 its own, and within it counts anew: some ten kilobytes can so be nested until the stack overflows,
-which ends the process. And some fifty bytes are a set of a whole network's addresses.
+which ends the process. And some fifty bytes are a set of a whole network's addresses, or a message
+whose content is one: pydantic would make a list of it.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -15,140 +16,232 @@ cdef enum:
     # can't write deeper than Python's stack: 500 extensions, of two containers each.
     LIMIT = 2500
     EXTENSION = 2       # what an extension adds
-    LAST_CODE = 7       # of the extensions that upstream reads
-    SINGLE_ARGUMENT = 0  # the one that upstream writes collections with
+    # Codes of the extensions that upstream reads.
+    SINGLE_ARGUMENT = 0  # with which it writes collections
+    METHOD = 3
+    LAST_CONSTRUCTOR = 5
+    LAST_CODE = 7
 
 cdef enum:
     FINE = 0
     BROKEN = 1          # which reading will tell
     TOO_DEEP = 2
 
-
-cdef uint64_t number(const uint8_t* at, int length) noexcept nogil:
-    cdef uint64_t value = 0
-    cdef int i
-    for i in range(length):
-        value = value << 8 | at[i]
-    return value
+cdef struct Head:
+    # What an item begins with.
+    uint8_t lead
+    uint8_t code        # of an extension
+    uint64_t length     # bytes of a string, bytes, an extension or a number; items of the others
 
 
-cdef int items(
-    const uint8_t** at, const uint8_t* end, uint64_t count, int depth, bint extensions
-) noexcept nogil:
-    cdef int found
-    if depth > LIMIT:
-        return TOO_DEEP
-    while count:
-        found = item(at, end, depth, extensions)
-        if found:
-            return found
-        count -= 1
-    return FINE
+cdef inline bint is_string(const Head* head) noexcept:
+    return 0xA0 <= head.lead < 0xC0 or 0xD9 <= head.lead <= 0xDB
 
 
-cdef bint collects(const uint8_t* name, int length) noexcept nogil:
-    """Whether a class goes through what it is made of."""
-    return (
-        (length == 3 and memcmp(name, b"set", 3) == 0)
-        or (length == 9 and memcmp(name, b"frozenset", 9) == 0)
-        or (length == 5 and memcmp(name, b"deque", 5) == 0)
-    )
+cdef inline bint is_array(const Head* head) noexcept:
+    return 0x90 <= head.lead < 0xA0 or 0xDC <= head.lead <= 0xDD
 
 
-cdef bint endless(const uint8_t* at, const uint8_t* end, uint8_t code) noexcept nogil:
-    """Whether an extension makes a collection of anything but a list, as upstream never has it.
-
-    Of an IP network it would be one of all its addresses.
-    """
-    cdef const uint8_t* name
-    cdef int length
-    if at >= end or not 0x93 <= at[0] <= 0x94:
-        return False
-    at += 1
-    if item(&at, end, 0, False) or at >= end or not 0xA0 <= at[0] < 0xC0:
-        return False
-    length = at[0] & 31
-    name = at + 1
-    at = name + length
-    if at >= end or not collects(name, length):
-        return False
-    return code != SINGLE_ARGUMENT or not (0x90 <= at[0] < 0xA0 or 0xDC <= at[0] <= 0xDD)
+cdef inline bint is_map(const Head* head) noexcept:
+    return 0x80 <= head.lead < 0x90 or head.lead >= 0xDE and head.lead <= 0xDF
 
 
-cdef int extension(
-    const uint8_t* at, const uint8_t* end, int depth, uint8_t code
-) noexcept nogil:
-    if depth > LIMIT or endless(at, end, code):
-        return TOO_DEEP
-    return item(&at, end, depth, True)
+cdef inline bint is_extension(const Head* head) noexcept:
+    return 0xC7 <= head.lead <= 0xC9 or 0xD4 <= head.lead <= 0xD8
 
 
-cdef int item(
-    const uint8_t** at, const uint8_t* end, int depth, bint extensions
-) noexcept nogil:
-    """Skip one item."""
+cdef bint begins(const uint8_t** at, const uint8_t* end, Head* head) noexcept:
+    """Read what an item begins with. Returns whether it is there, with the bytes it announces."""
     cdef uint8_t lead
-    cdef int size = 0           # bytes of the length, or of the number
-    cdef uint64_t length = 0
-    cdef bint coded = False     # an extension
+    cdef int size = 0, i        # of the length, in bytes
     if at[0] >= end:
-        return BROKEN
+        return False
     lead = at[0][0]
     at[0] += 1
-    if lead < 0x80 or lead >= 0xE0 or 0xC0 <= lead <= 0xC3:
-        return FINE
-    if lead < 0x90:
-        return items(at, end, 2 * (lead & 15), depth + 1, extensions)
+    head.lead = lead
+    head.length = 0
+    if lead < 0x80 or lead >= 0xE0:
+        return True
     if lead < 0xA0:
-        return items(at, end, lead & 15, depth + 1, extensions)
-    if lead < 0xC0:
-        length = lead & 31
+        head.length = lead & 15
+    elif lead < 0xC0:
+        head.length = lead & 31
+    elif lead < 0xC4:           # nil, booleans
+        pass
     elif lead <= 0xC6:          # bytes
         size = 1 << (lead - 0xC4)
-    elif lead <= 0xC9:
+    elif lead <= 0xC9:          # extensions
         size = 1 << (lead - 0xC7)
-        coded = True
     elif lead <= 0xCB:          # floats
-        length = 4 << (lead - 0xCA)
+        head.length = 4 << (lead - 0xCA)
     elif lead <= 0xD3:          # integers
-        length = 1 << (lead & 3)
-    elif lead <= 0xD8:
-        length = 1 << (lead - 0xD4)
-        coded = True
+        head.length = 1 << (lead & 3)
+    elif lead <= 0xD8:          # extensions
+        head.length = 1 << (lead - 0xD4)
     elif lead <= 0xDB:          # strings
         size = 1 << (lead - 0xD9)
     else:                       # arrays, maps
         size = 2 << (lead & 1)
-    if size:
-        if end - at[0] < size:
-            return BROKEN
-        length = number(at[0], size)
-        at[0] += size
-    if lead >= 0xDC:
-        return items(at, end, length * (2 if lead >= 0xDE else 1), depth + 1, extensions)
-    if <uint64_t>(end - at[0]) < length + coded:
-        return BROKEN
-    if coded:
+    if end - at[0] < size + is_extension(head):
+        return False
+    for i in range(size):
+        head.length = head.length << 8 | at[0][i]
+    at[0] += size
+    if is_extension(head):
+        head.code = at[0][0]
         at[0] += 1
-        if extensions and at[0][-1] <= LAST_CODE:
-            if extension(at[0], at[0] + length, depth + EXTENSION, at[0][-1]) == TOO_DEEP:
-                return TOO_DEEP
-    at[0] += length
+    return is_array(head) or is_map(head) or <uint64_t>(end - at[0]) >= head.length
+
+
+# ---- what has no end ---------------------------------------------------------------------------
+
+cdef struct String:
+    const uint8_t* start
+    uint64_t length
+
+
+cdef bint string_at(const uint8_t** at, const uint8_t* end, String* found) noexcept:
+    """Pass the next item. Returns whether it is a string."""
+    cdef Head head
+    if not begins(at, end, &head) or not is_string(&head):
+        return False
+    found.start = at[0]
+    found.length = head.length
+    at[0] += head.length
+    return True
+
+
+cdef inline bint ends_with(const String* string, const char* text, uint64_t length) noexcept:
+    return (
+        string.length >= length
+        and memcmp(string.start + string.length - length, text, length) == 0)
+
+
+cdef inline bint collects(const String* name) noexcept:
+    """Whether a class goes through what it is made of."""
+    if name.length == 3:
+        return ends_with(name, b"set", 3)
+    if name.length == 5:
+        return ends_with(name, b"deque", 5)
+    return name.length == 9 and ends_with(name, b"frozenset", 9)
+
+
+cdef bint may_be_network(const uint8_t* at, const uint8_t* end) noexcept:
+    """Whether the next item may become an IP network."""
+    cdef Head head
+    cdef String module, name
+    while True:
+        if not begins(&at, end, &head) or not is_extension(&head):
+            return False
+        end = at + head.length
+        if not begins(&at, end, &head):
+            return False
+        if is_map(&head) or is_extension(&head):
+            return True            # it is indexed as if it were an array
+        if not is_array(&head) or not string_at(&at, end, &module):
+            return False
+        if not string_at(&at, end, &name):
+            return False
+        if ends_with(&module, b"ipaddress", 9) and ends_with(&name, b"etwork", 6):
+            return True
+        # where the class isn't allowed, or refuses its argument, that comes in its place
+
+
+cdef str text_of(const String* string):
+    return string.start[:string.length].decode("utf-8", "replace")
+
+
+cdef bint endless(
+    const uint8_t* at, const uint8_t* end, uint8_t code, int depth, goes_through
+) except -1:
+    """Whether an extension might make something of every address of a network.
+
+    Of those that look different from what upstream writes, it is said without looking closer.
+    """
+    cdef Head head
+    cdef String module, name, key
+    cdef const uint8_t* argument
+    cdef bint mapping
+    cdef uint64_t count = 1
+    argument = at
+    if code > LAST_CONSTRUCTOR or not begins(&at, end, &head):
+        return False
+    if is_map(&head) or is_extension(&head):
+        return item(&argument, end, depth, None) == FINE
+    if not is_array(&head) or head.length < 3:
+        return False
+    if not string_at(&at, end, &module) or not string_at(&at, end, &name):
+        return False
+    argument = at
+    if not begins(&at, end, &head):
+        return False
+    if collects(&name):
+        return code != SINGLE_ARGUMENT or not is_array(&head)
+    if is_extension(&head) and code != SINGLE_ARGUMENT and code != METHOD:
+        return True
+    mapping = is_map(&head)
+    if mapping or is_array(&head):
+        count = head.length
+    else:
+        at = argument
+    while count:
+        count -= 1
+        if mapping and not string_at(&at, end, &key):
+            return False           # nothing can be called with it
+        if may_be_network(at, end) and goes_through(
+            text_of(&module), text_of(&name), text_of(&key) if mapping else None
+        ):
+            return True
+        if item(&at, end, depth, None):
+            return False
+    return False
+
+
+# ---- how deep it is ----------------------------------------------------------------------------
+
+cdef int item(const uint8_t** at, const uint8_t* end, int depth, goes_through) except -1:
+    """Skip one item."""
+    cdef Head head
+    cdef const uint8_t* start
+    cdef uint64_t count
+    cdef int found
+    if not begins(at, end, &head):
+        return BROKEN
+    if is_array(&head) or is_map(&head):
+        if depth >= LIMIT:
+            return TOO_DEEP
+        count = head.length * (2 if is_map(&head) else 1)
+        while count:
+            found = item(at, end, depth + 1, goes_through)
+            if found:
+                return found
+            count -= 1
+        return FINE
+    start = at[0]
+    at[0] += head.length
+    if is_extension(&head) and goes_through is not None and head.code <= LAST_CODE:
+        depth += EXTENSION
+        if depth > LIMIT or endless(start, at[0], head.code, depth, goes_through):
+            return TOO_DEEP
+        if item(&start, at[0], depth, goes_through) == TOO_DEEP:
+            return TOO_DEEP
     return FINE
 
 
-def too_deep(data, bint extensions):
+def too_deep(data, goes_through):
     """Whether reading a text might take more stack than there is, or go on for ever.
 
     Args:
         data: the text, perhaps damaged.
-        extensions: the payloads of upstream's extensions are read, too.
+        goes_through: whether making an instance goes through an argument item by item: is called
+            with the class's module, its name, and the argument's name or None. None if the
+            payloads of upstream's extensions aren't read.
     """
     cdef Py_buffer view
     cdef const uint8_t* at
-    cdef int found
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     at = <const uint8_t*>view.buf
-    found = item(&at, at + view.len, 0, extensions)
-    PyBuffer_Release(&view)
-    return found == TOO_DEEP
+    try:
+        return item(&at, at + view.len, 0, goes_through) == TOO_DEEP
+    finally:
+        PyBuffer_Release(&view)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from langgraph.checkpoint.serde import _msgpack as upstream_msgpack
@@ -13,6 +12,7 @@ from langgraph.checkpoint.serde.jsonplus import LC_REVIVER, JsonPlusSerializer
 from langgraph_cy._core import REQUIRE
 from langgraph_cy.checkpoint import compression
 from langgraph_cy.checkpoint.errors import CheckpointDecodeError, UnsupportedCheckpointError
+from langgraph_cy.checkpoint.networks import goes_through, refuse_endless
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.serde._msgpack import AllowedMsgpackModules
@@ -31,8 +31,6 @@ __all__ = ("OrjsonSerializer",)
 _STRICT = "LANGGRAPH_STRICT_MSGPACK"
 _UNREAD = object()
 _PLAIN = frozenset({"json", "msgpack"})
-# They go through all that they are made of, and a network has no end to speak of.
-_COLLECTIONS = (["builtins", "set"], ["builtins", "frozenset"], ["collections", "deque"])
 _NEVER_COMPRESSED = frozenset({"null", "bytes", "bytearray"})
 
 
@@ -166,7 +164,19 @@ class OrjsonSerializer(JsonPlusSerializer):
             raise CheckpointDecodeError(_explain(data, error)) from error
 
     def _too_deep(self, payload: bytes) -> bool:
-        return too_deep is not None and too_deep(payload, not self._custom_unpack_ext_hook)
+        if too_deep is None:
+            return False
+        return too_deep(payload, None if self._custom_unpack_ext_hook else self._goes_through)
+
+    def _goes_through(self, module: str, name: str, argument: str | None) -> bool:
+        """Whether making an instance goes through an argument (None: one without a name)."""
+        allowed = self._allowed_msgpack_modules
+        is_made = (
+            allowed is True
+            or (module, name) in upstream_msgpack.SAFE_MSGPACK_TYPES
+            or (module, name) in (allowed or ())
+        )
+        return is_made and goes_through(module, name, argument)
 
     def _compressed(self, tag: str, data: bytes) -> tuple[str, bytes]:
         if tag in _NEVER_COMPRESSED:
@@ -174,13 +184,10 @@ class OrjsonSerializer(JsonPlusSerializer):
         return compression.compress(tag, data)
 
     def _reviver(self, value: dict[str, Any]) -> Any:
+        refuse_endless(value, self._allowed_json_modules or ())
         # upstream lets an envelope of version 1 name any class of langchain_core
         if self.strict and value.get("lc") == 1 and value.get("type") == "constructor":
             self._check_target(value.get("id"))
-        if value.get("id") in _COLLECTIONS:
-            given = (*(value.get("args") or ()), *(value.get("kwargs") or {}).values())
-            if any(isinstance(each, (IPv4Network, IPv6Network)) for each in given):
-                raise ValueError(f"{value['id'][-1]} of all addresses of a network")
         return super()._reviver(value)
 
     def _check_target(self, path: Any) -> None:

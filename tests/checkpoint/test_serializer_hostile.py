@@ -2,6 +2,7 @@
 
 import builtins
 import importlib
+import ipaddress
 import json
 import logging
 import struct
@@ -12,7 +13,7 @@ import ormsgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langgraph.checkpoint.serde._msgpack import SAFE_MSGPACK_TYPES
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
@@ -327,6 +328,12 @@ NETWORK = packed_extension(0, "ipaddress", "IPv6Network", "::/0")
 COLLECTIONS = [("builtins", "set"), ("builtins", "frozenset"), ("collections", "deque")]
 
 
+def assert_endless(value: Any) -> None:
+    found = read("msgpack", ormsgpack.packb(value, option=ormsgpack.OPT_NON_STR_KEYS))
+    assert isinstance(found, CheckpointDecodeError)
+    assert "without an end" in str(found)
+
+
 @pytest.mark.parametrize("name", COLLECTIONS)
 @pytest.mark.parametrize(
     ("code", "argument"),
@@ -335,9 +342,78 @@ COLLECTIONS = [("builtins", "set"), ("builtins", "frozenset"), ("collections", "
 def test_a_collection_without_an_end(name: tuple[str, str], code: int, argument: Any) -> None:
     bomb = packed_extension(code, *name, argument)
     for value in (bomb, [[bomb]], {"a": bomb}, packed_extension(0, "builtins", "set", [bomb])):
-        found = read("msgpack", ormsgpack.packb(value))
+        assert_endless(value)
+
+
+SET = ("builtins", "set", NETWORK)
+HUMAN = ("langchain_core.messages.human", "HumanMessage")
+# What takes a network's place when it is read: the argument of a class that isn't allowed, or
+# that refuses it.
+IN_PLACE = [
+    NETWORK,
+    packed_extension(0, "not", "Allowed", NETWORK),
+    packed_extension(1, "not", "Allowed", packed_extension(0, "uuid", "UUID", NETWORK)),
+    packed_extension(5, "not", "Allowed", NETWORK),
+]
+
+
+@pytest.mark.parametrize("network", IN_PLACE)
+def test_a_message_of_all_addresses(network: Any) -> None:
+    for key in ("content", "content_blocks"):
+        for code in (2, 4, 5):
+            given = {"id": "1", key: network, "name": None}
+            assert_endless([packed_extension(code, *HUMAN, given, "model_validate_json")])
+    for code, argument in ((0, network), (1, [network]), (1, ["x", network]), (1, network)):
+        assert_endless(packed_extension(code, *HUMAN, argument))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ormsgpack.Ext(0, ormsgpack.packb(dict(enumerate(SET)), option=ormsgpack.OPT_NON_STR_KEYS)),
+        packed_extension(1, "decimal", "Decimal", NETWORK),
+        packed_extension(1, *HUMAN, packed_extension(0, "collections", "deque", [NETWORK])),
+        packed_extension(5, *HUMAN, packed_extension(0, "no", "No", {"content": NETWORK})),
+        ormsgpack.Ext(0, ormsgpack.packb(packed_extension(0, "collections", "deque", [*SET]))),
+        ormsgpack.Ext(0, b"\xdc\x00\x03\xd9\x08builtins\xd9\x03set" + ormsgpack.packb(NETWORK)),
+    ],
+)
+def test_addresses_in_a_strange_form(value: Any) -> None:
+    assert_endless(value)
+    assert_endless([1, {"a": value}])
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+def test_networks_that_nobody_goes_through() -> None:
+    fields: list[tuple[AnyMessage, list[str]]] = [
+        (ToolMessage("x", tool_call_id="1"), ["content", "artifact"]),
+        (AIMessage("x"), ["content_blocks", "tool_calls", "id"]),
+        (HumanMessage("x"), ["id", "additional_kwargs", "more"]),
+    ]
+    network = ipaddress.ip_network("2001:db8::/32")
+    for message, names in fields:
+        for name in names:
+            changed = message.model_copy(update={name: network})
+            for value in (changed, [network, {"a": changed}], {network}):
+                typed = STOCK.dumps_typed(value)
+                assert_same(STRICT.loads_typed(typed), STOCK.loads_typed(typed))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_message_of_all_addresses_as_json(version: int) -> None:
+    network = {"lc": 2, "type": "constructor", "id": ["ipaddress", "IPv6Network"], "args": ["::/0"]}
+    path = [*HUMAN[0].split("."), HUMAN[1]]
+    ways: list[Any] = [{"kwargs": {"content": network}}, {"kwargs": {"content_blocks": network}}]
+    if version == 1:
+        path = ["langchain", "schema", "messages", "HumanMessage"]
+    else:
+        ways += [{"args": [network]}, {"args": network}]
+    for way in ways:
+        envelope = {"lc": version, "type": "constructor", "id": path, **way}
+        found = read("json", json.dumps([envelope]).encode())
         assert isinstance(found, CheckpointDecodeError)
-        assert "without an end" in str(found)
+    envelope = {"lc": version, "type": "constructor", "id": network, "kwargs": {}}
+    assert isinstance(read("json", json.dumps(envelope).encode()), CheckpointDecodeError)
 
 
 @pytest.mark.parametrize("name", COLLECTIONS)

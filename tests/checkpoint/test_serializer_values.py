@@ -3,6 +3,7 @@
 import copy
 import json
 import warnings
+from ipaddress import IPv6Network
 from typing import Any
 
 import orjson
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from langgraph_cy.checkpoint import OrjsonSerializer
+from langgraph_cy.checkpoint import CheckpointDecodeError, OrjsonSerializer
 from langgraph_cy.checkpoint.messages import known_classes
+from langgraph_cy.checkpoint.networks import goes_through
 
 from .serializer_sameness import assert_same
 from .serializer_settings import PROPERTY, REPEATED
@@ -131,7 +133,31 @@ def test_messages_with_anything_in_a_field(message: Any, data: Any) -> None:
         message.__dict__[name] = message.__dict__.pop(name, value)
     else:
         message.__dict__[name] = value
-    check(message)
+    if _is_endless(message):
+        refuse(message)
+    else:
+        check(message)
+
+
+def _is_endless(message: Any) -> bool:
+    """Whether upstream's reading makes a list of all addresses of a network, which ends the
+    process when the memory is full.
+    """
+    cls = type(message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fields = message.model_dump()
+    return any(
+        isinstance(value, IPv6Network) and goes_through(cls.__module__, cls.__name__, name)
+        for name, value in fields.items()
+    )
+
+
+def refuse(message: Any) -> None:
+    typed = outcome(STOCK.dumps_typed, message)[1][0]
+    assert outcome(OURS.dumps_typed, message)[1][0] == typed
+    with pytest.raises(CheckpointDecodeError, match="without an end"):
+        OURS.loads_typed(typed)
 
 
 @PROPERTY
