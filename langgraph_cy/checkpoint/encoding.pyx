@@ -14,9 +14,11 @@ runs, nor any other thread: what is written is what was seen on the walk.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject, PyTypeObject
 from libc.math cimport isfinite
+from libc.string cimport memset
 
 from orjson import JSONEncodeError, dumps
 
+from langgraph_cy.checkpoint.dict_items cimport Items, items_of, next_item
 from langgraph_cy.checkpoint.fragments cimport (
     Journal,
     Record,
@@ -37,7 +39,6 @@ from langgraph_cy.checkpoint.json_survey cimport (
     MIXED,
     PLAIN,
     are_floats,
-    is_key,
     survey,
 )
 from langgraph_cy.checkpoint.json_text cimport (
@@ -49,11 +50,14 @@ from langgraph_cy.checkpoint.json_text cimport (
     put,
     put_char,
     put_integer,
+    put_key,
     put_long,
+    put_short,
     put_string,
     put_word,
     room_for,
 )
+from langgraph_cy.checkpoint.look_ahead cimport MANY, Ahead, look_ahead
 from langgraph_cy.checkpoint.messages cimport (
     ANY,
     CONTENT,
@@ -62,7 +66,6 @@ from langgraph_cy.checkpoint.messages cimport (
     LIST_OF_TYPED,
     LITERAL,
     MAPPING,
-    MOST_FIELDS,
     NULL_ONLY,
     OPTIONAL_INTEGER,
     OPTIONAL_STRING,
@@ -87,8 +90,6 @@ cdef extern from "Python.h":
     PyTypeObject* Py_TYPE(PyObject* value) noexcept
     PyObject* Py_None
     PyObject* Py_True
-    int PyDict_Next(
-        PyObject* dictionary, Py_ssize_t* at, PyObject** key, PyObject** value) noexcept
     Py_ssize_t PyDict_GET_SIZE(PyObject* dictionary) noexcept
     Py_ssize_t PyList_GET_SIZE(PyObject* values) noexcept
     PyObject* PyList_GET_ITEM(PyObject* values, Py_ssize_t i) noexcept
@@ -98,18 +99,6 @@ cdef extern from "Python.h":
     Py_ssize_t PyUnicode_GET_LENGTH(PyObject* text) noexcept
     bint PyGC_Disable() noexcept
     bint PyGC_Enable() noexcept
-    ctypedef struct Dictionary "PyDictObject":
-        void* ma_keys
-
-cdef extern from *:
-    """
-    #if defined(__GNUC__)
-    #define lgcy_prefetch(at) __builtin_prefetch(at)
-    #else
-    #define lgcy_prefetch(at) ((void)(at))
-    #endif
-    """
-    void prefetch "lgcy_prefetch"(const void* at) noexcept
 
 cdef str TOOL_CALLS = "tool_calls"
 
@@ -138,49 +127,49 @@ cdef int put_by_orjson(Text* text, PyObject* value) except -1:
     return PLAIN
 
 
+cdef inline Py_ssize_t place(Text* text) noexcept:
+    """Where the text goes on, among its own characters."""
+    return text.at - text.start
+
+
+cdef inline int put_end(Text* text, Py_ssize_t start, char opening, char closing) except -1:
+    """End a container that was begun there: each item was written with a comma before it."""
+    if place(text) == start:
+        put_char(text, opening)
+    else:
+        text.start[start] = opening
+    put_char(text, closing)
+    return PLAIN
+
+
 cdef int put_mapping(Text* text, PyObject* values, Trace* trace, int depth) except -1:
     cdef PyObject* key = NULL
     cdef PyObject* value = NULL
-    cdef Py_ssize_t at = 0
-    cdef char before = c"{"
+    cdef Py_ssize_t start = place(text)
+    cdef Items items
     if depth > MAX_DEPTH:
         return DECLINED
     if trace != NULL:
         note_dict(trace, values)
-    while PyDict_Next(values, &at, &key, &value):
-        room_for(text, 1)
-        put_char(text, before)
-        before = c","
-        if not is_key(key) or not put_word(text, key):
+    if PyDict_GET_SIZE(values) == 0:
+        return put(text, b"{}", 2)
+    items_of(values, &items)
+    while next_item(&items, &key, &value):
+        if not put_key(text, key) or put_value(text, value, trace, depth + 1):
             return DECLINED
-        room_for(text, 1)
-        put_char(text, c":")
-        if put_value(text, value, trace, depth + 1):
-            return DECLINED
-    room_for(text, 2)
-    if before == c"{":
-        put_char(text, c"{")
-    put_char(text, c"}")
-    return PLAIN
+    return put_end(text, start, c"{", c"}")
 
 
 cdef int put_items(
     Text* text, PyObject* values, Py_ssize_t count, Trace* trace, int depth
 ) except -1:
     """The items of a list or a tuple that is `depth` deep."""
-    cdef Py_ssize_t i
-    cdef char before = c"["
+    cdef Py_ssize_t i, start = place(text)
     for i in range(count):
-        room_for(text, 1)
-        put_char(text, before)
-        before = c","
+        put_char(text, c",")
         if put_value(text, PySequence_Fast_GET_ITEM(values, i), trace, depth + 1):
             return DECLINED
-    room_for(text, 2)
-    if before == c"[":
-        put_char(text, c"[")
-    put_char(text, c"]")
-    return PLAIN
+    return put_end(text, start, c"[", c"]")
 
 
 cdef int put_list(Text* text, PyObject* values, Trace* trace, int depth) except -1:
@@ -191,7 +180,7 @@ cdef int put_list(Text* text, PyObject* values, Trace* trace, int depth) except 
         note_list(trace, values)
     if count >= MANY_FLOATS and are_floats(values):
         return put_by_orjson(text, values)
-    if trace == NULL and count and layout_of(Py_TYPE(PyList_GET_ITEM(values, 0))) is not None:
+    if trace == NULL and count and layout_of(Py_TYPE(PyList_GET_ITEM(values, 0))) != NULL:
         return put_messages(text, values, depth)
     return put_items(text, values, count, trace, depth)
 
@@ -244,20 +233,16 @@ cdef int put_content(Text* text, PyObject* value, Trace* trace) except -1:
 cdef int put_typed(Text* text, Shape shape, PyObject* values, Trace* trace, int depth) except -1:
     cdef PyObject* key = NULL
     cdef PyObject* value = NULL
-    cdef Py_ssize_t at = 0, i, guess = 0
+    cdef Py_ssize_t i, guess = 0, start = place(text)
     cdef unsigned int found = 0
+    cdef Items items
     if Py_TYPE(values) != &PyDict_Type:
         return DECLINED
     note_dict(trace, values)
-    while PyDict_Next(values, &at, &key, &value):
-        if not is_key(key):
+    items_of(values, &items)
+    while next_item(&items, &key, &value):
+        if not put_key(text, key):
             return DECLINED
-        room_for(text, 1)
-        put_char(text, c"," if guess else c"{")
-        if not put_word(text, key):
-            return DECLINED
-        room_for(text, 1)
-        put_char(text, c":")
         i = index_of(shape, key, guess)
         guess += 1
         if i >= 0:
@@ -266,153 +251,140 @@ cdef int put_typed(Text* text, Shape shape, PyObject* values, Trace* trace, int 
                 return DECLINED
         elif not shape.open or put_value(text, value, trace, depth):
             return DECLINED
-    room_for(text, 2)
-    if guess == 0:
-        put_char(text, c"{")
-    put_char(text, c"}")
+    put_end(text, start, c"{", c"}")
     return PLAIN if found & shape.required == shape.required else DECLINED
 
 
-cdef int put_field(
+cdef int put_list_of_typed(
+    Text* text, Shape shape, PyObject* values, Trace* trace, int depth
+) except -1:
+    cdef Py_ssize_t i, start = place(text)
+    note_list(trace, values)
+    for i in range(PyList_GET_SIZE(values)):
+        put_char(text, c",")
+        if put_typed(text, shape, PyList_GET_ITEM(values, i), trace, depth):
+            return DECLINED
+    return put_end(text, start, c"[", c"]")
+
+
+cdef enum:
+    # Kinds, as bits.
+    TEXT = 1 << STRING | 1 << OPTIONAL_STRING | 1 << CONTENT | 1 << ANY
+    NULLABLE = 1 << OPTIONAL_STRING | 1 << OPTIONAL_TYPED | 1 << OPTIONAL_INTEGER | 1 << NULL_ONLY
+    NUMBER = 1 << INTEGER | 1 << OPTIONAL_INTEGER
+    DICTIONARY = 1 << TYPED | 1 << OPTIONAL_TYPED
+
+
+cdef inline int put_field(
     Text* text, Shape shape, Py_ssize_t i, PyObject* value, Trace* trace, int depth
 ) except -1:
     """DECLINED unless pydantic dumps and validates the value of a field as it is."""
+    cdef unsigned int kind = 1 << shape.kinds[i]
+    if Py_TYPE(value) == &PyUnicode_Type and kind & TEXT:
+        return not put_string(text, value)
+    if value == Py_None and kind & NULLABLE:
+        return put(text, b"null", 4)
+    return put_other_field(text, shape, i, value, trace, depth)
+
+
+cdef int put_other_field(
+    Text* text, Shape shape, Py_ssize_t i, PyObject* value, Trace* trace, int depth
+) except -1:
     cdef Kind kind = shape.kinds[i]
     cdef PyTypeObject* cls = Py_TYPE(value)
-    cdef Py_ssize_t j, count
-    cdef Shape inner
     if kind == ANY:
         return put_value(text, value, trace, depth + 1)
     if kind == CONTENT:
         return put_content(text, value, trace)
-    if value == Py_None:
-        if kind not in (OPTIONAL_STRING, OPTIONAL_TYPED, OPTIONAL_INTEGER, NULL_ONLY):
-            return DECLINED
-        return put(text, b"null", 4)
-    if cls == &PyUnicode_Type:
-        if kind == LITERAL:
-            if not is_one_of(value, shape.detail[i]):
-                return DECLINED
-            return not put_word(text, value)
-        elif kind == EMPTY_STRING:
-            if PyUnicode_GET_LENGTH(value) != 0:
-                return DECLINED
-        elif kind != STRING and kind != OPTIONAL_STRING:
-            return DECLINED
-        return not put_string(text, value)
     if cls == &PyDict_Type:
         if kind == MAPPING:
             return put_mapping(text, value, trace, depth + 1)
-        if kind == TYPED or kind == OPTIONAL_TYPED:
-            inner = <Shape>shape.detail[i]
-            return put_typed(text, inner, value, trace, depth + 1)
+        if 1 << kind & DICTIONARY:
+            return put_typed(text, <Shape>shape.detail[i], value, trace, depth + 1)
         return DECLINED
-    if cls == &PyList_Type:
-        if kind != LIST_OF_TYPED:
-            return DECLINED
-        inner = <Shape>shape.detail[i]
-        note_list(trace, value)
-        room_for(text, 2)
-        put_char(text, c"[")
-        count = PyList_GET_SIZE(value)
-        for j in range(count):
-            if j:
-                room_for(text, 1)
-                put_char(text, c",")
-            if put_typed(text, inner, PyList_GET_ITEM(value, j), trace, depth + 2):
-                return DECLINED
-        room_for(text, 1)
-        put_char(text, c"]")
-        return PLAIN
-    if cls == &PyLong_Type and (kind == INTEGER or kind == OPTIONAL_INTEGER):
-        return not put_integer(text, value)
-    return DECLINED
+    if cls == &PyLong_Type:
+        return not put_integer(text, value) if 1 << kind & NUMBER else DECLINED
+    if cls == &PyUnicode_Type:
+        if kind == LITERAL and is_one_of(value, shape.detail[i]):
+            return not put_word(text, value)
+        if kind == EMPTY_STRING and PyUnicode_GET_LENGTH(value) == 0:
+            return not put_string(text, value)
+        return DECLINED
+    if cls != &PyList_Type or kind != LIST_OF_TYPED:
+        return DECLINED
+    return put_list_of_typed(text, <Shape>shape.detail[i], value, trace, depth + 2)
 
 
 cdef int put_extras(Text* text, Layout layout, PyObject* extras, Trace* trace) except -1:
     cdef PyObject* key = NULL
     cdef PyObject* value = NULL
-    cdef Py_ssize_t at = 0
+    cdef Items items
     if extras == Py_None:
         return PLAIN
     if extras == NULL or Py_TYPE(extras) != &PyDict_Type:
         return DECLINED
     note_dict(trace, extras)
-    while PyDict_Next(extras, &at, &key, &value):
-        if not layout.open or not is_key(key):
+    items_of(extras, &items)
+    while next_item(&items, &key, &value):
+        if not layout.open or not put_key(text, key):
             return DECLINED
         if index_of(layout, key, 0) >= 0 or <object>key in NOT_EXTRAS:
             return DECLINED
-        room_for(text, 1)
-        put_char(text, c",")
-        if not put_word(text, key):
-            return DECLINED
-        room_for(text, 1)
-        put_char(text, c":")
         if put_value(text, value, trace, 2):
             return DECLINED
     return PLAIN
 
 
-cdef struct Fields:
-    # The `__dict__` of a message, and what is in it unless that is too much.
-    PyObject* message
-    PyObject* mapping
-    PyObject* keys[MOST_FIELDS]
-    PyObject* values[MOST_FIELDS]
-
-
-cdef inline void gather(Fields* fields, PyObject* message) noexcept:
-    cdef Py_ssize_t at = 0, i = 0
-    fields.message = message
-    fields.mapping = fields_at(message)
-    if fields.mapping == NULL or PyDict_GET_SIZE(fields.mapping) > MOST_FIELDS:
-        return
-    while PyDict_Next(fields.mapping, &at, fields.keys + i, fields.values + i):
-        i += 1
-
-
-cdef int put_fields(Text* text, Layout layout, Fields* fields, Trace* trace) except -1:
-    cdef PyObject* key
-    cdef PyObject* value
+cdef int put_fields(Text* text, Layout layout, PyObject* fields, Trace* trace) except -1:
+    """What is in the `__dict__` of a message."""
+    cdef PyObject* key = NULL
+    cdef PyObject* value = NULL
     cdef PyObject* parsed = NULL       # additional_kwargs
     cdef bint calls = False
-    cdef Py_ssize_t i
-    if fields.mapping == NULL or PyDict_GET_SIZE(fields.mapping) != layout.count:
+    cdef Py_ssize_t i = 0
+    cdef Items items
+    if fields == NULL or PyDict_GET_SIZE(fields) != layout.count:
         return DECLINED
-    note_dict(trace, fields.mapping)
-    for i in range(layout.count):
-        key = fields.keys[i]
-        value = fields.values[i]
-        if Py_TYPE(key) != &PyUnicode_Type or not same_text(key, name_at(layout, i)):
-            return DECLINED
-        put(text, layout.lead[i], layout.lead_length[i])
+    note_dict(trace, fields)
+    items_of(fields, &items)
+    while next_item(&items, &key, &value):
+        if key != name_at(layout, i):
+            if Py_TYPE(key) != &PyUnicode_Type or not same_text(key, name_at(layout, i)):
+                return DECLINED
+        put_short(text, layout.lead[i], layout.lead_length[i])
         if put_field(text, layout, i, value, trace, 1):
             return DECLINED
-        if layout.parses_calls:
-            if i == 1:
-                parsed = value
-            elif layout.kinds[i] == LIST_OF_TYPED and PyList_GET_SIZE(value):
-                calls = True
-    if parsed != NULL and not calls and PyDict_GET_SIZE(parsed) and TOOL_CALLS in <dict>parsed:
-        return DECLINED                # the class would parse these
+        if i == 1:
+            parsed = value
+        if layout.kinds[i] == LIST_OF_TYPED:
+            calls |= PyList_GET_SIZE(value) > 0
+        i += 1
+    if layout.parses_calls and not calls and PyDict_GET_SIZE(parsed):
+        return TOOL_CALLS in <dict>parsed          # the class would parse these
     return PLAIN
 
 
 cdef Journal journal           # used by one walk at a time, see above
 
+cdef enum:
+    MOST_TYPICAL = 1 << 11
 
-cdef int put_new(Text* text, PyObject* message, Fields* fields) except -1:
-    """A message that has changed or is new, with its fields gathered."""
-    cdef Layout layout = layout_of(Py_TYPE(message))
-    if layout is None:
-        return DECLINED
+cdef Py_ssize_t typical = 256  # length of a message's text, as the last ones had it
+
+
+cdef int put_new(Text* text, PyObject* message, PyObject* known) except -1:
+    """A message that has changed or is new, of a class with this layout."""
+    cdef Layout layout = <Layout>known
+    cdef Py_ssize_t start
     entered(&journal, message, length_of(text))
-    if put_fields(text, layout, fields, &journal.trace):
+    put(text, PyBytes_AS_STRING(layout.opening), PyBytes_GET_SIZE(layout.opening))
+    start = place(text)
+    if put_fields(text, layout, fields_at(message), &journal.trace):
         return DECLINED
     if put_extras(text, layout, extras_at(message), &journal.trace):
         return DECLINED
-    put(text, b"}}", 2)
+    put_end(text, start, c"{", c"}")
+    put_char(text, c"}")
     left(&journal, length_of(text))
     return PLAIN
 
@@ -420,84 +392,21 @@ cdef int put_new(Text* text, PyObject* message, Fields* fields) except -1:
 cdef int put_message(Text* text, PyObject* message) except -1:
     """DECLINED, too, if it isn't one."""
     cdef Record* record = find(message, NULL)
-    cdef Fields fields
+    cdef PyObject* layout = layout_of(Py_TYPE(message))
     if record != NULL:
         return put(text, record.chars, record.length)
-    if layout_of(Py_TYPE(message)) is None:
-        return DECLINED
-    gather(&fields, message)
-    return put_new(text, message, &fields)
-
-
-# Messages lie all over the memory, and most of the time goes in waiting for it: so what is about
-# to be read is asked for in good time, one step further into a message with each that is written.
-
-cdef enum:
-    CACHE_LINE = 64
-
-
-cdef inline PyObject* message_at(PyObject* values, Py_ssize_t i) noexcept:
-    """The item of a list if it is a message, NULL if there is none."""
-    cdef PyObject* message
-    if i >= PyList_GET_SIZE(values):
-        return NULL
-    message = PyList_GET_ITEM(values, i)
-    return NULL if layout_of(Py_TYPE(message)) is None else message
-
-
-cdef inline void prefetch_keys(PyObject* mapping, Py_ssize_t lines) noexcept:
-    """Of a dict, if there is one."""
-    cdef Py_ssize_t i
-    if mapping != NULL:
-        for i in range(lines):
-            prefetch(<char*>(<Dictionary*>mapping).ma_keys + i * CACHE_LINE)
-
-
-cdef void look_ahead(PyObject* values, Py_ssize_t i, Fields* next) noexcept:
-    """Gather the fields of the message after this one, and ask for what comes behind."""
-    cdef PyObject* message
-    cdef Py_ssize_t j
-    if i + 4 < PyList_GET_SIZE(values):
-        prefetch(<char*>PyList_GET_ITEM(values, i + 4) - CACHE_LINE)
-        prefetch(PyList_GET_ITEM(values, i + 4))
-    message = message_at(values, i + 3)
-    if message != NULL:
-        prefetch(fields_at(message))
-    message = message_at(values, i + 2)
-    if message != NULL:
-        prefetch_keys(fields_at(message), 5)
-    message = message_at(values, i + 1)
-    if message == NULL:
-        return
-    gather(next, message)
-    if next.mapping == NULL or PyDict_GET_SIZE(next.mapping) > MOST_FIELDS:
-        return
-    for j in range(PyDict_GET_SIZE(next.mapping)):
-        prefetch(next.values[j])
-
-
-cdef void look_within(Fields* fields) noexcept:
-    """Ask for what is in the dictionaries among the fields."""
-    cdef PyObject* value
-    cdef Py_ssize_t i
-    if fields.mapping == NULL or PyDict_GET_SIZE(fields.mapping) > MOST_FIELDS:
-        return
-    for i in range(PyDict_GET_SIZE(fields.mapping)):
-        value = fields.values[i]
-        if Py_TYPE(value) == &PyDict_Type and PyDict_GET_SIZE(value):
-            prefetch_keys(value, 4)
+    return DECLINED if layout == NULL else put_new(text, message, layout)
 
 
 cdef int put_messages(Text* text, PyObject* values, int depth) except -1:
     """A list which begins with a message. Texts that follow each other are copied as one."""
-    cdef Py_ssize_t i, length = 0
+    cdef Py_ssize_t i, length = 0, rest = 0
     cdef PyObject* message
+    cdef PyObject* layout
+    cdef Ahead ahead
     cdef Record* record
     cdef Record* last = NULL           # one whose text has yet to be copied
     cdef char* chars = NULL            # where that text, and those before it, begins
-    cdef Fields fields[2]              # of this message and of the next one, in turn
-    fields[0].message = fields[1].message = NULL
-    room_for(text, 1)
     put_char(text, c"[")
     for i in range(PyList_GET_SIZE(values)):
         message = PyList_GET_ITEM(values, i)
@@ -509,28 +418,29 @@ cdef int put_messages(Text* text, PyObject* values, int depth) except -1:
                 continue
         if last != NULL:
             put_long(text, chars, length)
-            room_for(text, 1)
             put_char(text, c",")
         last = record
         if record != NULL:
             chars = record.chars
             length = record.length
             continue
-        if layout_of(Py_TYPE(message)) is None:
+        layout = layout_of(Py_TYPE(message))
+        if layout == NULL:
             if put_value(text, message, NULL, depth + 1):
                 return DECLINED
         else:
-            if fields[i & 1].message != message:
-                gather(&fields[i & 1], message)
-            look_within(&fields[i & 1])
-            look_ahead(values, i, &fields[~i & 1])
-            if put_new(text, message, &fields[i & 1]):
+            if rest == 0:              # the first one
+                rest = PyList_GET_SIZE(values) - i
+                room_for(text, rest * typical)
+                if rest >= MANY:
+                    memset(&ahead, 0, sizeof(ahead))
+            if rest >= MANY:
+                look_ahead(&ahead, values, i)
+            if put_new(text, message, layout):
                 return DECLINED
-        room_for(text, 1)
         put_char(text, c",")
     if last != NULL:
         put_long(text, chars, length)
-        room_for(text, 1)
         put_char(text, c",")
     text.at[-1] = c"]"
     return PLAIN
@@ -542,18 +452,21 @@ cdef bint is_list_of_messages(object value) noexcept:
     return (
         Py_TYPE(<PyObject*>value) == &PyList_Type
         and PyList_GET_SIZE(<PyObject*>value) > 0
-        and layout_of(Py_TYPE(PyList_GET_ITEM(<PyObject*>value, 0))) is not None
+        and layout_of(Py_TYPE(PyList_GET_ITEM(<PyObject*>value, 0))) != NULL
     )
 
 
 cdef bytes text_with_messages(object value):
     """The text of a value in which there may be messages, which are kept; None if declined."""
+    global typical
     cdef Text text
     cdef bytes whole
     begin(&text)
     try:
         if put_value(&text, <PyObject*>value, NULL, 0):
             return None
+        if journal.count:              # and a little more
+            typical = min(length_of(&text) * 17 // 16 // journal.count, MOST_TYPICAL)
         whole = finish(&text)
         keep(&journal, whole, None)
         return whole
@@ -580,8 +493,8 @@ cdef list texts_of(list messages):
     cdef list found = [], new = []
     cdef PyObject* message
     cdef Record* record = NULL
+    cdef PyObject* layout
     cdef Text text
-    cdef Fields fields
     cdef bytes alone
     cdef Py_ssize_t i
     begin(&text)
@@ -592,10 +505,8 @@ cdef list texts_of(list messages):
             if record != NULL:
                 found.append(text_of_record(record))
                 continue
-            if layout_of(Py_TYPE(message)) is None:
-                return None
-            gather(&fields, message)
-            if put_new(&text, message, &fields):
+            layout = layout_of(Py_TYPE(message))
+            if layout == NULL or put_new(&text, message, layout):
                 return None
             alone = PyBytes_FromStringAndSize(text.start, text.at - text.start)
             text.at = text.start

@@ -4,13 +4,12 @@
 from cpython.object cimport PyObject, PyTypeObject
 from libc.math cimport isfinite
 
+from langgraph_cy.checkpoint.dict_items cimport Items, items_of, next_item
 from langgraph_cy.checkpoint.messages cimport layout_of
 
 cdef extern from "Python.h":
     PyTypeObject PyBool_Type, PyDict_Type, PyFloat_Type, PyList_Type, PyLong_Type, PyTuple_Type
     PyObject* Py_None
-    int PyDict_Next(
-        PyObject* dictionary, Py_ssize_t* at, PyObject** key, PyObject** value) noexcept
     Py_ssize_t PyList_GET_SIZE(PyObject* values) noexcept
     PyObject* PyList_GET_ITEM(PyObject* values, Py_ssize_t i) noexcept
     Py_ssize_t PyTuple_GET_SIZE(PyObject* values) noexcept
@@ -21,11 +20,12 @@ cdef extern from "Python.h":
 cdef int survey_mapping(PyObject* values, int depth) noexcept:
     cdef PyObject* key = NULL
     cdef PyObject* value = NULL
-    cdef Py_ssize_t at = 0
+    cdef Items items
     cdef int found, all = PLAIN
     if depth > MAX_DEPTH:
         return DECLINED
-    while PyDict_Next(values, &at, &key, &value):
+    items_of(values, &items)
+    while next_item(&items, &key, &value):
         found = survey(value, depth + 1) if is_key(key) else DECLINED
         if found == DECLINED or found == MIXED:
             return found
@@ -74,7 +74,7 @@ cdef int survey(PyObject* value, int depth) noexcept:
         return PLAIN if isfinite(PyFloat_AS_DOUBLE(value)) else DECLINED
     if cls == &PyTuple_Type:
         return survey_tuple(value, depth)
-    return DECLINED if layout_of(cls) is None else MIXED
+    return DECLINED if layout_of(cls) == NULL else MIXED
 
 
 cdef bint are_floats(PyObject* values) noexcept:

@@ -1,5 +1,6 @@
 # cython: language_level=3
 from cpython.object cimport PyObject
+from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
 cdef extern from *:
@@ -10,12 +11,12 @@ cdef extern from *:
     #include <emmintrin.h>
     typedef __m128i lgcy_block;
     #define lgcy_load(from) _mm_loadu_si128((const __m128i *)(from))
-    /* Whether any of 16 characters is one that JSON escapes. */
-    static inline int lgcy_escapes(lgcy_block chars) {
+    /* Which of 16 characters JSON escapes, as bits. */
+    static inline unsigned lgcy_escapes(lgcy_block chars) {
         const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(chars, _mm_set1_epi8(0x1F)), chars);
         const __m128i quote = _mm_cmpeq_epi8(chars, _mm_set1_epi8('"'));
         const __m128i slash = _mm_cmpeq_epi8(chars, _mm_set1_epi8('\\\\'));
-        return _mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(quote, slash)));
+        return (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(quote, slash)));
     }
     #else
     typedef struct { unsigned char chars[16]; } lgcy_block;
@@ -24,11 +25,22 @@ cdef extern from *:
         memcpy(block.chars, from, 16);
         return block;
     }
-    static inline int lgcy_escapes(lgcy_block block) {
-        int i, found = 0;    /* compilers make vectors of this */
-        for (i = 0; i < 16; i++)
-            found |= (block.chars[i] < 0x20) | (block.chars[i] == '"') | (block.chars[i] == '\\\\');
+    static inline unsigned lgcy_escapes(lgcy_block block) {
+        unsigned i, found = 0;    /* compilers make vectors of this */
+        for (i = 0; i < 16; i++) {
+            const unsigned char c = block.chars[i];
+            found |= (unsigned)((c < 0x20) | (c == '"') | (c == '\\\\')) << i;
+        }
         return found;
+    }
+    #endif
+    #if defined(__GNUC__)
+    #define lgcy_lowest(bits) __builtin_ctz(bits)
+    #else
+    static inline int lgcy_lowest(unsigned bits) {
+        int i = 0;
+        while (!(bits >> i & 1)) i++;
+        return i;
     }
     #endif
 
@@ -36,56 +48,66 @@ cdef extern from *:
        May write 15 more. */
     static inline Py_ssize_t lgcy_copy_clean(
             char *to, const unsigned char *from, Py_ssize_t length) {
-        Py_ssize_t i = 0;
+        unsigned escapes;
+        lgcy_block block;
+        unsigned char both[16];
+        Py_ssize_t i;
         if (length >= 16) {
-            for (; length - i >= 16; i += 16) {
-                const lgcy_block block = lgcy_load(from + i);
-                if (lgcy_escapes(block)) goto found;
+            for (i = 0; length - i >= 16; i += 16) {
+                block = lgcy_load(from + i);
                 memcpy(to + i, &block, 16);
+                escapes = lgcy_escapes(block);
+                if (escapes) return i + lgcy_lowest(escapes);
             }
-            if (i < length) {
-                const lgcy_block block = lgcy_load(from + length - 16);
-                if (lgcy_escapes(block)) goto found;
-                memcpy(to + length - 16, &block, 16);
-            }
-            return length;
+            if (i == length) return length;
+            block = lgcy_load(from + length - 16);
+            memcpy(to + length - 16, &block, 16);
+            escapes = lgcy_escapes(block);
+            return escapes ? length - 16 + lgcy_lowest(escapes) : length;
         }
         if (length >= 8) {       /* two halves, which overlap */
-            unsigned char both[16];
-            lgcy_block block;
             memcpy(both, from, 8);
             memcpy(both + 8, from + length - 8, 8);
-            memcpy(&block, both, 16);
-            if (lgcy_escapes(block)) goto found;
             memcpy(to, both, 8);
             memcpy(to + length - 8, both + 8, 8);
-            return length;
+            memcpy(&block, both, 16);
+            escapes = lgcy_escapes(block);
+            if (!escapes) return length;
+            return escapes & 0xFF ? lgcy_lowest(escapes) : length - 16 + lgcy_lowest(escapes);
         }
         if (length >= 4) {
-            uint32_t first, last;
-            unsigned char both[16];
-            lgcy_block block;
-            memcpy(&first, from, 4);
-            memcpy(&last, from + length - 4, 4);
             memset(both, 'x', 16);
-            memcpy(both, &first, 4);
-            memcpy(both + 4, &last, 4);
+            memcpy(both, from, 4);
+            memcpy(both + 4, from + length - 4, 4);
+            memcpy(to, both, 4);
+            memcpy(to + length - 4, both + 4, 4);
             memcpy(&block, both, 16);
-            if (lgcy_escapes(block)) goto found;
-            memcpy(to, &first, 4);
-            memcpy(to + length - 4, &last, 4);
-            return length;
+            escapes = lgcy_escapes(block);
+            if (!escapes) return length;
+            return escapes & 0xF ? lgcy_lowest(escapes) : length - 8 + lgcy_lowest(escapes);
         }
-    found:
-        for (; i < length; i++) {
+        for (i = 0; i < length; i++) {
             if (from[i] < 0x20 || from[i] == '"' || from[i] == '\\\\') break;
             to[i] = (char)from[i];
         }
         return i;
     }
+
+    /* The value of a small int that isn't negative, -1 of any other. */
+    static inline long lgcy_small_number(PyObject *number) {
+    #if PY_VERSION_HEX >= 0x030C0000
+        if (PyUnstable_Long_IsCompact((PyLongObject *)number))
+            return (long)PyUnstable_Long_CompactValue((PyLongObject *)number);
+    #else
+        if (Py_SIZE(number) == 1) return (long)((PyLongObject *)number)->ob_digit[0];
+        if (Py_SIZE(number) == 0) return 0;
+    #endif
+        return -1;
+    }
     """
     Py_ssize_t copy_clean "lgcy_copy_clean"(
         char* to, const unsigned char* chars, Py_ssize_t length) noexcept
+    long small_number "lgcy_small_number"(PyObject* number) noexcept
 
 cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(PyObject* text) noexcept
@@ -106,6 +128,7 @@ cdef enum:
 
 cdef struct Text:
     # JSON text that grows.
+    PyObject* buffer      # bytes, owned, of which `start` to `end` are the characters
     char* start
     char* at              # where the text goes on
     char* end
@@ -114,19 +137,21 @@ cdef struct Text:
     Insertion insertions[MOST_INSERTIONS]
 
 cdef enum:
-    SPARE = 64            # bytes that there is room for beyond those asked for
-    WORD = 31             # of what is known as a word: characters with the quotes
-    WORDS = 512
+    SPARE = 64            # bytes that there always is room for: whoever takes some sees to it
+    FEW = 32
+    WORD = 39             # of what is known as a word: characters with `,"` and `":`
+    WORDS = 1024
+    WAYS = 4
 
 
 cdef struct Word:
-    # An interned string, as it is written.
+    # An interned string, as it is written for a key that others come before.
     PyObject* string      # owned
     char length
     char chars[WORD]
 
 
-cdef Word words[WORDS]    # by address, the one seen last
+cdef Word words[WORDS]    # by address, in one of some places
 
 
 cdef int begin(Text* text) except -1
@@ -135,11 +160,12 @@ cdef void give_up(Text* text) noexcept
 cdef int enlarge(Text* text, Py_ssize_t more) except -1
 cdef int put_long(Text* text, const char* chars, Py_ssize_t length) except -1
 cdef int put_other(Text* text, PyObject* value) except -1
-cdef int put_new_word(Text* text, PyObject* value, Word* word) except -1
-cdef int put_integer(Text* text, PyObject* value) except -1
+cdef int put_new_key(Text* text, PyObject* key) except -1
+cdef int put_long_integer(Text* text, PyObject* value) except -1
 
 
 cdef inline int room_for(Text* text, Py_ssize_t more) except -1:
+    """Have room for so many bytes and the SPARE ones."""
     if text.end - text.at < more + SPARE:
         enlarge(text, more + SPARE)
     return 0
@@ -157,10 +183,20 @@ cdef inline int put(Text* text, const char* chars, Py_ssize_t length) except -1:
     return 0
 
 
-cdef inline void put_char(Text* text, char char) noexcept:
-    """Add a character. There has to be room for it."""
+cdef inline int put_short(Text* text, const char* chars, Py_ssize_t length) except -1:
+    """`put` of so few that FEW are copied always: these have to be there."""
+    if length > FEW:
+        return put(text, chars, length)
+    memcpy(text.at, chars, FEW)
+    text.at += length
+    return room_for(text, 0)
+
+
+cdef inline int put_char(Text* text, char char) except -1:
+    """Add a character."""
     text.at[0] = char
     text.at += 1
+    return room_for(text, 0)
 
 
 cdef inline int put_string(Text* text, PyObject* value) except -1:
@@ -169,7 +205,7 @@ cdef inline int put_string(Text* text, PyObject* value) except -1:
     cdef char* at
     if PyUnicode_IS_COMPACT_ASCII(value):
         length = PyUnicode_GET_LENGTH(value)
-        room_for(text, length)
+        room_for(text, length + 2)
         at = text.at
         if copy_clean(at + 1, <const unsigned char*>PyUnicode_DATA(value), length) == length:
             at[0] = at[length + 1] = c'"'
@@ -178,15 +214,46 @@ cdef inline int put_string(Text* text, PyObject* value) except -1:
     return put_other(text, value)
 
 
-cdef inline int put_word(Text* text, PyObject* value) except -1:
-    """`put_string` of one that is often the same object, as keys are."""
-    cdef Word* word
-    if not PyUnicode_CHECK_INTERNED(value):
-        return put_string(text, value)
-    word = words + ((<size_t>value >> 4 ^ <size_t>value >> 13) & (WORDS - 1))
-    if word.string != value:
-        return put_new_word(text, value, word)
-    room_for(text, WORD)
+cdef inline size_t place_of(PyObject* string) noexcept:
+    """The first place where a word is looked for."""
+    return <size_t>(<uint64_t>string * 0x9E3779B97F4A7C15ULL >> 54) % WORDS
+
+
+cdef inline Word* word_of(PyObject* string) noexcept:
+    """NULL if a str isn't known as a word."""
+    cdef size_t i, first = place_of(string)
+    for i in range(WAYS):
+        if words[first ^ i].string == string:
+            return words + (first ^ i)
+    return NULL
+
+
+cdef inline int put_key(Text* text, PyObject* key) except -1:
+    """Add a comma, a key and a colon. Returns whether JSON has such keys, and it isn't `lc`."""
+    cdef Word* word = word_of(key)
+    if word == NULL:
+        return put_new_key(text, key)
     memcpy(text.at, word.chars, WORD)
     text.at += word.length
+    room_for(text, 0)
+    return True
+
+
+cdef inline int put_word(Text* text, PyObject* value) except -1:
+    """`put_string` of one that is often the same object."""
+    cdef Word* word = word_of(value)
+    if word == NULL:
+        return put_string(text, value)
+    memcpy(text.at, word.chars + 1, WORD - 1)
+    text.at += word.length - 2
+    room_for(text, 0)
+    return True
+
+
+cdef inline int put_integer(Text* text, PyObject* value) except -1:
+    """Add an int. Returns whether it has 64 bits at most."""
+    cdef long number = small_number(value)
+    if not 0 <= number < 10:
+        return put_long_integer(text, value)
+    put_char(text, <char>(c"0" + number))
     return True

@@ -1,12 +1,17 @@
 # cython: language_level=3, embedsignature=True
 """JSON text as orjson writes it, made in place: strings and integers, the rest is short."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.object cimport PyObject
 from libc.string cimport memcpy
 
+from langgraph_cy.checkpoint.json_survey cimport is_key
+
 cdef extern from "Python.h":
+    PyObject* PyBytes_FromStringAndSize(const char* chars, Py_ssize_t length) except NULL
+    char* PyBytes_AS_STRING(PyObject* data) noexcept
+    int _PyBytes_Resize(PyObject** data, Py_ssize_t length) except -1
+    Py_ssize_t Py_SIZE(PyObject* data) noexcept
+    void Py_DECREF(PyObject* value) noexcept
     int PyUnicode_KIND(PyObject* text) noexcept
     bint PyUnicode_IS_ASCII(PyObject* text) noexcept
     void Py_INCREF(PyObject* value) noexcept
@@ -18,63 +23,75 @@ cdef extern from "Python.h":
     void PyErr_Clear() noexcept
 
 cdef enum:
-    MOST_SPARED = 1 << 20          # bytes that are kept for the next text
+    LARGE = 1 << 17                # bytes of a text that isn't copied when it is finished
 
-cdef char* spared = NULL
-cdef Py_ssize_t spared_room = 0
+cdef PyObject* spared = NULL       # a buffer, kept for the next text that isn't large
 
 
 cdef int begin(Text* text) except -1:
     """Start a text. It is to be ended by `give_up`."""
     global spared
-    cdef Py_ssize_t room = spared_room
-    text.start = text.at = text.end = spared
+    text.buffer = spared
+    text.start = text.at = text.end = NULL
     text.inserted = text.count = 0
-    spared = NULL
-    if text.start == NULL:
-        enlarge(text, SPARE)
-    else:
-        text.end += room
-    return 0
+    if spared != NULL:
+        text.start = text.at = PyBytes_AS_STRING(spared)
+        text.end = text.start + Py_SIZE(spared)
+        spared = NULL
+    return room_for(text, 0)
 
 
 cdef bytes finish(Text* text):
-    """The text as it is by now."""
-    cdef bytes whole = PyBytes_FromStringAndSize(NULL, length_of(text))
-    cdef char* to = PyBytes_AS_STRING(whole)
+    """The text. There may be no more of it."""
     cdef Py_ssize_t i, at = 0
     cdef Insertion* insertion
-    for i in range(text.count):
-        insertion = text.insertions + i
-        memcpy(to, text.start + at, insertion.at - at)
-        to += insertion.at - at
-        at = insertion.at
-        memcpy(to, insertion.chars, insertion.length)
-        to += insertion.length
-    memcpy(to, text.start + at, text.at - text.start - at)
-    return whole
+    cdef PyObject* whole
+    cdef char* to
+    if text.count == 0 and length_of(text) >= LARGE:
+        resize(text, length_of(text))
+        whole = text.buffer
+        text.buffer = NULL
+    else:
+        whole = PyBytes_FromStringAndSize(NULL, length_of(text))
+        to = PyBytes_AS_STRING(whole)
+        for i in range(text.count):
+            insertion = text.insertions + i
+            memcpy(to, text.start + at, insertion.at - at)
+            to += insertion.at - at
+            at = insertion.at
+            memcpy(to, insertion.chars, insertion.length)
+            to += insertion.length
+        memcpy(to, text.start + at, text.at - text.start - at)
+    try:
+        return <bytes>whole
+    finally:
+        Py_DECREF(whole)
 
 
 cdef void give_up(Text* text) noexcept:
     """Free what the text took."""
-    global spared, spared_room
-    if spared != NULL or text.end - text.start > MOST_SPARED:
-        PyMem_RawFree(text.start)
-        return
-    spared = text.start
-    spared_room = text.end - text.start
+    global spared
+    if spared == NULL and text.buffer != NULL and Py_SIZE(text.buffer) <= LARGE:
+        spared = text.buffer
+    else:
+        Py_XDECREF(text.buffer)
+
+
+cdef int resize(Text* text, Py_ssize_t room) except -1:
+    """Have a buffer of so many characters, of which there may be less than are used."""
+    cdef Py_ssize_t used = text.at - text.start
+    if text.buffer == NULL:
+        text.buffer = PyBytes_FromStringAndSize(NULL, room)
+    else:
+        _PyBytes_Resize(&text.buffer, room)
+    text.start = PyBytes_AS_STRING(text.buffer)
+    text.at = text.start + used
+    text.end = text.start + room
+    return 0
 
 
 cdef int enlarge(Text* text, Py_ssize_t more) except -1:
-    cdef Py_ssize_t used = text.at - text.start
-    cdef Py_ssize_t room = max(2 * (text.end - text.start), used + more, 1024)
-    cdef char* moved = <char*>PyMem_RawRealloc(text.start, room)
-    if moved == NULL:
-        raise MemoryError()
-    text.start = moved
-    text.at = moved + used
-    text.end = moved + room
-    return 0
+    return resize(text, max(2 * (text.end - text.start), text.at - text.start + more, 1024))
 
 
 cdef int put_long(Text* text, const char* chars, Py_ssize_t length) except -1:
@@ -112,8 +129,8 @@ cdef inline void put_escaped(Text* text, unsigned char char) noexcept:
 
 cdef int put_ascii(Text* text, const unsigned char* chars, Py_ssize_t length) except -1:
     cdef Py_ssize_t clean
-    room_for(text, length)
     while True:
+        room_for(text, length)
         clean = copy_clean(text.at, chars, length)
         text.at += clean
         if clean == length:
@@ -121,7 +138,6 @@ cdef int put_ascii(Text* text, const unsigned char* chars, Py_ssize_t length) ex
         put_escaped(text, chars[clean])
         chars += clean + 1
         length -= clean + 1
-        room_for(text, length)
 
 
 cdef int put_encoded(Text* text, PyObject* value) except -1:
@@ -163,57 +179,70 @@ cdef int put_encoded(Text* text, PyObject* value) except -1:
 
 cdef int put_other(Text* text, PyObject* value) except -1:
     """`put_string` for those that aren't written as they are."""
-    room_for(text, 1)
     put_char(text, c'"')
     if PyUnicode_IS_ASCII(value):
         put_ascii(
             text, <const unsigned char*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value))
     elif not put_encoded(text, value):
         return False
-    room_for(text, 1)
     put_char(text, c'"')
     return True
 
 
-cdef int put_new_word(Text* text, PyObject* value, Word* word) except -1:
-    """Add a word, and know it from now on unless it is too long."""
+cdef int put_new_key(Text* text, PyObject* key) except -1:
+    """Add a key, and know it as a word from now on if it is interned and not too long."""
+    cdef size_t i, first = place_of(key)
     cdef Py_ssize_t start = text.at - text.start
     cdef Py_ssize_t length
-    if not put_string(text, value):
+    if not is_key(key):
         return False
+    put_char(text, c",")
+    if not put_string(text, key):
+        return False
+    put_char(text, c":")
     length = text.at - text.start - start
-    if length <= WORD:
-        Py_INCREF(value)
-        Py_XDECREF(word.string)
-        word.string = value
-        word.length = <char>length
-        memcpy(word.chars, text.start + start, length)
+    if length <= WORD and PyUnicode_CHECK_INTERNED(key):
+        Py_XDECREF(words[first ^ (WAYS - 1)].string)
+        for i in range(WAYS - 1, 0, -1):
+            words[first ^ i] = words[first ^ (i - 1)]
+        Py_INCREF(key)
+        words[first].string = key
+        words[first].length = <char>length
+        memcpy(words[first].chars, text.start + start, length)
     return True
 
 
-cdef int put_integer(Text* text, PyObject* value) except -1:
-    """Add an int. Returns whether it has 64 bits at most."""
+# "00" to "99"
+cdef char PAIRS[200]
+for i in range(100):
+    PAIRS[2 * i] = DIGITS[i // 10]
+    PAIRS[2 * i + 1] = DIGITS[i % 10]
+
+
+cdef int put_long_integer(Text* text, PyObject* value) except -1:
+    """`put_integer` of one of more than a digit."""
     cdef int overflow = 0
-    cdef long long number = PyLong_AsLongLongAndOverflow(value, &overflow)
+    cdef long long number = small_number(value)
     cdef unsigned long long size
     cdef char digits[20]
     cdef int i = 20
+    if number < 0:
+        number = PyLong_AsLongLongAndOverflow(value, &overflow)
     if overflow:
         size = PyLong_AsUnsignedLongLong(value)
         if PyErr_Occurred() != NULL:
             PyErr_Clear()
             return False
-    else:
-        size = 0 - <unsigned long long>number if number < 0 else <unsigned long long>number
-    room_for(text, 21)
-    if number < 0 and not overflow:
+    elif number < 0:
         put_char(text, c"-")
-    while True:
+        size = 0 - <unsigned long long>number
+    else:
+        size = <unsigned long long>number
+    while size >= 10:
+        i -= 2
+        memcpy(digits + i, PAIRS + 2 * (size % 100), 2)
+        size //= 100
+    if size or i == 20:
         i -= 1
-        digits[i] = DIGITS[size % 10]
-        size //= 10
-        if size == 0:
-            break
-    memcpy(text.at, digits + i, 20 - i)
-    text.at += 20 - i
-    return True
+        digits[i] = DIGITS[size]
+    return put(text, digits + i, 20 - i) == 0

@@ -1,5 +1,6 @@
 # cython: language_level=3
 from cpython.object cimport PyObject, PyTypeObject
+from libc.stdint cimport uint64_t
 from libc.string cimport memcmp
 
 cdef extern from "Python.h":
@@ -47,7 +48,8 @@ cdef class Layout(Shape):
 
     cdef object cls
     cdef list path                    # of the class: the parts of its module's name, and its own
-    cdef list leads                   # by index: the JSON text before the value of a field
+    cdef bytes opening                # the JSON text before the fields
+    cdef list leads                   # by index: the text before a value, and some more characters
     cdef const char* lead[MOST_FIELDS]     # the same
     cdef Py_ssize_t lead_length[MOST_FIELDS]
     cdef bint parses_calls            # tool calls are made of what `additional_kwargs` holds
@@ -60,8 +62,25 @@ cdef class Layout(Shape):
 
 cdef Py_ssize_t EXTRA_OFFSET
 
-cdef Layout layout_of(PyTypeObject* type)
+cdef enum:
+    PLACES = 128          # of the table of classes, of which a quarter is used at most
+
+cdef PyTypeObject* classes[PLACES]
+cdef PyObject* layouts[PLACES]
 cdef Layout layout_named(PyObject* name)
+
+
+cdef inline size_t place_of(PyTypeObject* type) noexcept:
+    """Where in the table a class is, or else where it would go."""
+    cdef size_t i = <size_t>(<uint64_t>type * 0x9E3779B97F4A7C15ULL >> 57)
+    while classes[i] != type and classes[i] != NULL:
+        i = (i + 1) % PLACES
+    return i
+
+
+cdef inline PyObject* layout_of(PyTypeObject* type) noexcept:
+    """The Layout of a class (borrowed), NULL if it isn't a known class of messages."""
+    return layouts[place_of(type)]
 
 
 cdef inline PyObject* fields_at(PyObject* message) noexcept:

@@ -4,10 +4,12 @@
 from sys import intern
 from types import MemberDescriptorType
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.dict cimport PyDict_GetItem
 from cpython.object cimport Py_TYPE
 from cpython.set cimport PySet_Add, PySet_New
+
+from langgraph_cy.checkpoint.json_text cimport FEW
 
 cdef object BaseModel, SAFE_MSGPACK_TYPES, dumps, known_models
 from langgraph.checkpoint.serde._msgpack import SAFE_MSGPACK_TYPES
@@ -88,12 +90,12 @@ cdef class Layout(Shape):
         self.path = [*model.cls.__module__.split("."), model.cls.__name__]
         self.parses_calls = model.parses_calls
         self.direct = model.direct
-        opening = b'{"lc":2,"type":"constructor","id":' + dumps(self.path) + b',"kwargs":{'
+        self.opening = b'{"lc":2,"type":"constructor","id":' + dumps(self.path) + b',"kwargs":'
         self.leads = [b"," + dumps(name) + b":" for name in self.names]
-        self.leads[0] = opening + self.leads[0][1:]
-        for i in range(self.count):
+        for i, lead in enumerate(self.leads):
+            self.lead_length[i] = len(lead)
+            self.leads[i] = lead.ljust(FEW)
             self.lead[i] = PyBytes_AS_STRING(self.leads[i])
-            self.lead_length[i] = PyBytes_GET_SIZE(self.leads[i])
         self.defaults = dict.fromkeys(self.names)
         self.name_set = frozenset(self.names)
 
@@ -115,23 +117,7 @@ cdef class Layout(Shape):
 EXTRA_OFFSET = (<MemberDescriptor*>EXTRA).d_member.offset
 
 
-cdef enum:
-    MOST_CLASSES = 32
-
 cdef dict BY_NAME = {}
-# The same, by class: there are few.
-cdef PyTypeObject* classes[MOST_CLASSES]
-cdef PyObject* layouts[MOST_CLASSES]
-cdef Py_ssize_t class_count = 0
-
-
-cdef Layout layout_of(PyTypeObject* type):
-    """The layout of a class, None if it isn't a known class of messages."""
-    cdef Py_ssize_t i
-    for i in range(class_count):
-        if classes[i] == type:
-            return <Layout>layouts[i]
-    return None
 
 
 cdef Layout layout_named(PyObject* name):
@@ -146,14 +132,14 @@ def known_classes():
 
 
 cdef int fill() except -1:
-    global class_count
     cdef Layout layout
-    for model in known_models()[:MOST_CLASSES]:
+    cdef size_t i
+    for model in known_models()[:PLACES // 4]:
         if (model.cls.__module__, model.cls.__name__) in SAFE_MSGPACK_TYPES:
             BY_NAME[model.cls.__name__] = layout = Layout(model)
-            classes[class_count] = <PyTypeObject*>layout.cls
-            layouts[class_count] = <PyObject*>layout
-            class_count += 1
+            i = place_of(<PyTypeObject*>layout.cls)
+            classes[i] = <PyTypeObject*>layout.cls
+            layouts[i] = <PyObject*>layout
     return 0
 
 

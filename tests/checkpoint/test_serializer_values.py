@@ -90,6 +90,48 @@ def test_many_floats_in_a_message() -> None:
     check([HumanMessage("x", additional_kwargs={"embedding": [*embedding, float("inf")]})])
 
 
+def in_message(value: Any) -> Any:
+    """What is written for a value within a message."""
+    written = OURS.dumps_typed([HumanMessage("x", additional_kwargs={"value": value})])[1]
+    return json.loads(written)[0]["kwargs"]["additional_kwargs"]["value"]
+
+
+@pytest.mark.parametrize("odd_one", ['"', "\\", "\n", "\x00", "\x1f"])
+def test_escapes_at_every_place(odd_one: str) -> None:
+    for length in range(1, 50):
+        for place in range(length):
+            text = "x" * place + odd_one + "y" * (length - place - 1)
+            assert in_message(text) == text
+            assert in_message(text * 2) == text * 2
+
+
+def test_integers_of_every_length() -> None:
+    numbers = [*range(1200), *(10**i + j for i in range(19) for j in (-1, 0, 1, 37))]
+    numbers += [2**i + j for i in range(29, 64) for j in (-1, 0, 1)]
+    numbers += [-number for number in numbers if number <= 2**63]
+    assert in_message(numbers) == numbers
+
+
+def test_dicts_of_every_kind() -> None:
+    class Split:
+        def __init__(self) -> None:
+            self.b, self.a, self.c = 1, [2], "3"
+
+    removed = {str(i): i for i in range(40)}
+    for i in range(0, 40, 3):
+        del removed[str(i)]
+    general: dict[Any, Any] = {1: 2, "a": 3, "b": 4}
+    del general[1]
+    emptied = {"a": 1}
+    del emptied["a"]
+    for value in (vars(Split()), removed, general, emptied, {}, {str(i): i for i in range(400)}):
+        check(value)
+        assert list(in_message(value).items()) == list(value.items())
+    message = HumanMessage("x", additional_kwargs={})
+    message.__dict__["content"] = message.__dict__.pop("content")
+    check([message, Split().__dict__])
+
+
 @PROPERTY
 @given(anything)
 def test_any_values(value: Any) -> None:
