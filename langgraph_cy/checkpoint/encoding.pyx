@@ -284,6 +284,8 @@ cdef inline int put_field(
         return not put_string(text, value)
     if value == Py_None and kind & NULLABLE:
         return put(text, b"null", 4)
+    if Py_TYPE(value) == &PyLong_Type and kind & NUMBER:
+        return not put_integer(text, value)
     return put_other_field(text, shape, i, value, trace, depth)
 
 
@@ -302,8 +304,6 @@ cdef int put_other_field(
         if 1 << kind & DICTIONARY:
             return put_typed(text, <Shape>shape.detail[i], value, trace, depth + 1)
         return DECLINED
-    if cls == &PyLong_Type:
-        return not put_integer(text, value) if 1 << kind & NUMBER else DECLINED
     if cls == &PyUnicode_Type:
         if kind == LITERAL and is_one_of(value, shape.detail[i]):
             return not put_word(text, value)
@@ -366,10 +366,10 @@ cdef int put_fields(Text* text, Layout layout, PyObject* fields, Trace* trace) e
 
 cdef Journal journal           # used by one walk at a time, see above
 
-cdef enum:
-    MOST_TYPICAL = 1 << 11
-
 cdef Py_ssize_t typical = 256  # length of a message's text, as the last ones had it
+
+cdef enum:
+    MOST_RESERVED = 1 << 22    # bytes for messages that are to come
 
 
 cdef int put_new(Text* text, PyObject* message, PyObject* known) except -1:
@@ -431,7 +431,7 @@ cdef int put_messages(Text* text, PyObject* values, int depth) except -1:
         else:
             if rest == 0:              # the first one
                 rest = PyList_GET_SIZE(values) - i
-                room_for(text, rest * typical)
+                room_for(text, min(rest, MOST_RESERVED // typical) * typical)
                 if rest >= MANY:
                     memset(&ahead, 0, sizeof(ahead))
             if rest >= MANY:
@@ -466,7 +466,7 @@ cdef bytes text_with_messages(object value):
         if put_value(&text, <PyObject*>value, NULL, 0):
             return None
         if journal.count:              # and a little more
-            typical = min(length_of(&text) * 17 // 16 // journal.count, MOST_TYPICAL)
+            typical = length_of(&text) // journal.count * 17 // 16 + 1
         whole = finish(&text)
         keep(&journal, whole, None)
         return whole

@@ -223,26 +223,31 @@ cdef int put_long_integer(Text* text, PyObject* value) except -1:
     """`put_integer` of one of more than a digit."""
     cdef int overflow = 0
     cdef long long number = small_number(value)
-    cdef unsigned long long size
+    cdef unsigned long long size = <unsigned long long>number
     cdef char digits[20]
     cdef int i = 20
     if number < 0:
         number = PyLong_AsLongLongAndOverflow(value, &overflow)
-    if overflow:
-        size = PyLong_AsUnsignedLongLong(value)
-        if PyErr_Occurred() != NULL:
-            PyErr_Clear()
-            return False
-    elif number < 0:
-        put_char(text, c"-")
-        size = 0 - <unsigned long long>number
-    else:
         size = <unsigned long long>number
-    while size >= 10:
+        if overflow:
+            size = PyLong_AsUnsignedLongLong(value)
+            if PyErr_Occurred() != NULL:
+                PyErr_Clear()
+                return False
+        elif number < 0:
+            put_char(text, c"-")
+            size = 0 - size
+    while size >= 100:
         i -= 2
         memcpy(digits + i, PAIRS + 2 * (size % 100), 2)
         size //= 100
-    if size or i == 20:
-        i -= 1
-        digits[i] = DIGITS[size]
-    return put(text, digits + i, 20 - i) == 0
+    if size >= 10:
+        memcpy(text.at, PAIRS + 2 * size, 2)
+        text.at += 2
+    else:
+        text.at[0] = DIGITS[size]
+        text.at += 1
+    memcpy(text.at, digits + i, 20 - i)
+    text.at += 20 - i
+    room_for(text, 0)
+    return True

@@ -11,15 +11,19 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcmp
 
+from langgraph_cy.checkpoint.networks import ITERATED
+
 cdef enum:
     # Upstream needs up to 800 bytes of stack for a container and 1,200 for an extension, and
     # can't write deeper than Python's stack: 500 extensions, of two containers each.
     LIMIT = 2500
     EXTENSION = 2       # what an extension adds
-    # Codes of the extensions that upstream reads.
+    # Codes of the extensions that upstream reads; those that aren't named are constructors, too.
     SINGLE_ARGUMENT = 0  # with which it writes collections
-    METHOD = 3
-    LAST_CONSTRUCTOR = 5
+    ARGUMENTS = 1
+    METHOD = 3           # which it calls for `datetime` only
+    ARRAY = 6
+    SNAPSHOT = 7
     LAST_CODE = 7
 
 cdef enum:
@@ -93,137 +97,211 @@ cdef bint begins(const uint8_t** at, const uint8_t* end, Head* head) noexcept:
     return is_array(head) or is_map(head) or <uint64_t>(end - at[0]) >= head.length
 
 
-# ---- what has no end ---------------------------------------------------------------------------
+# ---- names -------------------------------------------------------------------------------------
 
 cdef struct String:
     const uint8_t* start
     uint64_t length
 
 
-cdef bint string_at(const uint8_t** at, const uint8_t* end, String* found) noexcept:
-    """Pass the next item. Returns whether it is a string."""
-    cdef Head head
-    if not begins(at, end, &head) or not is_string(&head):
-        return False
-    found.start = at[0]
-    found.length = head.length
-    at[0] += head.length
-    return True
+cdef inline bint is_text(const String* string, const char* text, uint64_t length) noexcept:
+    return string.length == length and memcmp(string.start, text, length) == 0
 
 
-cdef inline bint ends_with(const String* string, const char* text, uint64_t length) noexcept:
+cdef bint collects(const String* module, const String* name) noexcept:
+    """Whether a class makes a collection of what it is given."""
+    if is_text(module, b"builtins", 8):
+        return is_text(name, b"set", 3) or is_text(name, b"frozenset", 9)
+    return is_text(module, b"collections", 11) and is_text(name, b"deque", 5)
+
+
+cdef bint is_network(const String* module, const String* name) noexcept:
     return (
-        string.length >= length
-        and memcmp(string.start + string.length - length, text, length) == 0)
-
-
-cdef inline bint collects(const String* name) noexcept:
-    """Whether a class goes through what it is made of."""
-    if name.length == 3:
-        return ends_with(name, b"set", 3)
-    if name.length == 5:
-        return ends_with(name, b"deque", 5)
-    return name.length == 9 and ends_with(name, b"frozenset", 9)
-
-
-cdef bint may_be_network(const uint8_t* at, const uint8_t* end) noexcept:
-    """Whether the next item may become an IP network."""
-    cdef Head head
-    cdef String module, name
-    while True:
-        if not begins(&at, end, &head) or not is_extension(&head):
-            return False
-        end = at + head.length
-        if not begins(&at, end, &head):
-            return False
-        if is_map(&head) or is_extension(&head):
-            return True            # it is indexed as if it were an array
-        if not is_array(&head) or not string_at(&at, end, &module):
-            return False
-        if not string_at(&at, end, &name):
-            return False
-        if ends_with(&module, b"ipaddress", 9) and ends_with(&name, b"etwork", 6):
-            return True
-        # where the class isn't allowed, or refuses its argument, that comes in its place
+        is_text(module, b"ipaddress", 9)
+        and name.length >= 6
+        and memcmp(name.start + name.length - 6, b"etwork", 6) == 0)
 
 
 cdef str text_of(const String* string):
     return string.start[:string.length].decode("utf-8", "replace")
 
 
-cdef bint endless(
-    const uint8_t* at, const uint8_t* end, uint8_t code, int depth, goes_through
+# ---- the walk ----------------------------------------------------------------------------------
+#
+# Beside what was found, each of these says whether reading the item may give an IP network, which
+# one of the next functions may then find where somebody would go through it.
+
+cdef int items(
+    const uint8_t** at, const uint8_t* end, uint64_t count, int depth, goes_through
 ) except -1:
-    """Whether an extension might make something of every address of a network.
-
-    Of those that look different from what upstream writes, it is said without looking closer.
-    """
-    cdef Head head
-    cdef String module, name, key
-    cdef const uint8_t* argument
-    cdef bint mapping
-    cdef uint64_t count = 1
-    argument = at
-    if code > LAST_CONSTRUCTOR or not begins(&at, end, &head):
-        return False
-    if is_map(&head) or is_extension(&head):
-        return item(&argument, end, depth, None) == FINE
-    if not is_array(&head) or head.length < 3:
-        return False
-    if not string_at(&at, end, &module) or not string_at(&at, end, &name):
-        return False
-    argument = at
-    if not begins(&at, end, &head):
-        return False
-    if collects(&name):
-        return code != SINGLE_ARGUMENT or not is_array(&head)
-    if is_extension(&head) and code != SINGLE_ARGUMENT and code != METHOD:
-        return True
-    mapping = is_map(&head)
-    if mapping or is_array(&head):
-        count = head.length
-    else:
-        at = argument
+    cdef bint network
+    cdef int found
+    if depth > LIMIT:
+        return TOO_DEEP
     while count:
+        found = item(at, end, depth, goes_through, &network)
+        if found:
+            return found
         count -= 1
-        if mapping and not string_at(&at, end, &key):
-            return False           # nothing can be called with it
-        if may_be_network(at, end) and goes_through(
-            text_of(&module), text_of(&name), text_of(&key) if mapping else None
-        ):
-            return True
-        if item(&at, end, depth, None):
-            return False
-    return False
+    return FINE
 
 
-# ---- how deep it is ----------------------------------------------------------------------------
-
-cdef int item(const uint8_t** at, const uint8_t* end, int depth, goes_through) except -1:
+cdef int item(
+    const uint8_t** at, const uint8_t* end, int depth, goes_through, bint* network
+) except -1:
     """Skip one item."""
     cdef Head head
     cdef const uint8_t* start
-    cdef uint64_t count
-    cdef int found
+    network[0] = False
     if not begins(at, end, &head):
         return BROKEN
-    if is_array(&head) or is_map(&head):
-        if depth >= LIMIT:
-            return TOO_DEEP
-        count = head.length * (2 if is_map(&head) else 1)
-        while count:
-            found = item(at, end, depth + 1, goes_through)
-            if found:
-                return found
-            count -= 1
-        return FINE
+    if is_array(&head):
+        return items(at, end, head.length, depth + 1, goes_through)
+    if is_map(&head):
+        return items(at, end, 2 * head.length, depth + 1, goes_through)
     start = at[0]
     at[0] += head.length
     if is_extension(&head) and goes_through is not None and head.code <= LAST_CODE:
         depth += EXTENSION
-        if depth > LIMIT or endless(start, at[0], head.code, depth, goes_through):
+        if depth > LIMIT:
             return TOO_DEEP
-        if item(&start, at[0], depth, goes_through) == TOO_DEEP:
+        if extension(start, at[0], head.code, depth, goes_through, network) == TOO_DEEP:
+            return TOO_DEEP
+    return FINE
+
+
+cdef int string(
+    const uint8_t** at, const uint8_t* end, int depth, goes_through, String* found
+) except -1:
+    """Skip one item, and say what string it is: an empty one if it is none."""
+    cdef Head head
+    cdef const uint8_t* start = at[0]
+    cdef bint network
+    found.start = start
+    found.length = 0
+    if not begins(at, end, &head):
+        return BROKEN
+    if is_extension(&head) and goes_through is not None:
+        return TOO_DEEP            # nobody writes a name so, and it could be any
+    if not is_string(&head):
+        at[0] = start
+        return item(at, end, depth, goes_through, &network)
+    found.start = at[0]
+    found.length = head.length
+    at[0] += head.length
+    return FINE
+
+
+cdef int extension(
+    const uint8_t* at, const uint8_t* end, uint8_t code, int depth, goes_through, bint* network
+) except -1:
+    """Go through the payload of an extension that upstream reads.
+
+    What looks different from all that upstream writes, and could come to anything, is taken as
+    having no end.
+    """
+    cdef Head head
+    cdef const uint8_t* start = at
+    cdef uint64_t count
+    cdef bint ignored
+    cdef int found
+    if code == SNAPSHOT or not begins(&at, end, &head) or is_string(&head):
+        return item(&start, end, depth, goes_through, &ignored)
+    if not is_array(&head):
+        found = item(&start, end, depth, goes_through, &ignored)
+        # a map or what an extension comes to is indexed as if it were an array
+        odd = is_extension(&head) or is_map(&head)
+        return TOO_DEEP if odd and found == FINE else found
+    depth += 1
+    if depth > LIMIT:
+        return TOO_DEEP
+    if head.length < 3:
+        return items(&at, end, head.length, depth, goes_through)
+    if code == ARRAY:
+        found = array(&at, end, depth, goes_through)
+        count = head.length - 2
+    else:
+        found = call(&at, end, code, depth, goes_through, network)
+        count = head.length - 3
+    return items(&at, end, count, depth, goes_through) if found == FINE else found
+
+
+cdef int array(const uint8_t** at, const uint8_t* end, int depth, goes_through) except -1:
+    """The type and the shape of a numpy array: it is given a shape by going through that."""
+    cdef Head head
+    cdef const uint8_t* start
+    cdef bint ignored
+    cdef int found = item(at, end, depth, goes_through, &ignored)
+    if found:
+        return found
+    start = at[0]
+    if not begins(at, end, &head):
+        return BROKEN
+    if is_extension(&head):
+        return TOO_DEEP
+    at[0] = start
+    return item(at, end, depth, goes_through, &ignored)
+
+
+cdef int call(
+    const uint8_t** at, const uint8_t* end, uint8_t code, int depth, goes_through, bint* network
+) except -1:
+    """The module, the name and the argument of what is called."""
+    cdef Head head
+    cdef String module, name, key
+    cdef const uint8_t* argument
+    cdef bint mapping, given
+    cdef uint64_t left
+    cdef int found = string(at, end, depth, goes_through, &module)
+    if found == FINE:
+        found = string(at, end, depth, goes_through, &name)
+    if found:
+        return found
+    argument = at[0]
+    if not begins(at, end, &head):
+        return BROKEN
+    if collects(&module, &name):
+        if code != SINGLE_ARGUMENT or not is_array(&head):
+            return TOO_DEEP
+        return items(at, end, head.length, depth + 1, goes_through)
+    mapping = is_map(&head)
+    if not mapping and not is_array(&head):
+        at[0] = argument
+        found = item(at, end, depth, goes_through, network)
+        if found:
+            return found
+        # where the class isn't allowed, or fails, its argument comes in its place
+        given, network[0] = network[0], network[0] or is_network(&module, &name)
+        if code == METHOD or goes_through is None or not is_extension(&head):
+            return FINE
+        if code == ARGUMENTS:
+            return TOO_DEEP        # it could be a network, or a list of one
+        if code != SINGLE_ARGUMENT:
+            # perhaps the arguments of a class that isn't allowed
+            for name_of_one in ITERATED:
+                if goes_through(text_of(&module), text_of(&name), name_of_one):
+                    return TOO_DEEP
+            return FINE
+        if given and goes_through(text_of(&module), text_of(&name), None):
+            return TOO_DEEP
+        return FINE
+    depth += 1
+    if depth > LIMIT:
+        return TOO_DEEP
+    network[0] = is_network(&module, &name)
+    left = head.length
+    while left:
+        left -= 1
+        if mapping:
+            found = string(at, end, depth, goes_through, &key)
+            if found:
+                return found
+        found = item(at, end, depth, goes_through, &given)
+        if found:
+            return found
+        if given and code != METHOD and goes_through(
+            text_of(&module), text_of(&name), text_of(&key) if mapping else None
+        ):
             return TOO_DEEP
     return FINE
 
@@ -239,9 +317,10 @@ def too_deep(data, goes_through):
     """
     cdef Py_buffer view
     cdef const uint8_t* at
+    cdef bint network
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     at = <const uint8_t*>view.buf
     try:
-        return item(&at, at + view.len, 0, goes_through) == TOO_DEEP
+        return item(&at, at + view.len, 0, goes_through, &network) == TOO_DEEP
     finally:
         PyBuffer_Release(&view)

@@ -1,7 +1,8 @@
 """What would be made of every address of an IP network, which has no end to speak of.
 
-Collections go through what they are made of, and so does pydantic where it makes a list: of the
-content of a message. Some hundred bytes would so keep a process busy until its memory is full.
+Collections go through what they are made of, stored items through their namespace, and pydantic
+through the content of a message, of which it makes a list. Some hundred bytes would so keep a
+process busy until its memory is full.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from langchain_core.messages import AIMessage, BaseMessage, RemoveMessage, ToolM
 from langgraph.checkpoint.serde._msgpack import SAFE_MSGPACK_TYPES
 from langgraph.checkpoint.serde.jsonplus import LC_REVIVER
 
-__all__ = ("goes_through", "refuse_endless")
+__all__ = ("ITERATED", "goes_through", "refuse_endless")
+
+# Names of arguments that some class goes through.
+ITERATED = ("content", "content_blocks", "namespace")
 
 _COLLECTIONS = {("builtins", "set"), ("builtins", "frozenset"), ("collections", "deque")}
 _CONSTRUCTORS = (1, 2)  # versions of envelopes
@@ -31,6 +35,8 @@ def goes_through(module: str, name: str, argument: str | None) -> bool:
     """
     if (module, name) in _COLLECTIONS:
         return True
+    if (module, name) == ("langgraph.store.base", "Item"):
+        return argument == "namespace"
     try:
         cls = getattr(importlib.import_module(module), name)
     except Exception:  # reading meets the same
@@ -68,7 +74,7 @@ def refuse_endless(
     if isinstance(kwargs, dict):
         given += kwargs.items()
     names = [name for name, each in given if isinstance(each, (IPv4Network, IPv6Network))]
-    if not names or not isinstance(path, list):
+    if not names or not isinstance(path, list) or not path:
         return
     target = LC_REVIVER.import_mappings.get(tuple(path), tuple(path))
     module, cls = ".".join(target[:-1]), target[-1]

@@ -1,7 +1,11 @@
 """Bytes that nobody wrote: an error that says so, never a crash, a hang or an import."""
 
 import builtins
+import contextlib
+import dataclasses
+import datetime
 import importlib
+import inspect
 import ipaddress
 import json
 import logging
@@ -16,12 +20,14 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langgraph.checkpoint.serde._msgpack import SAFE_MSGPACK_TYPES
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from pydantic import RootModel
 
 from langgraph_cy.checkpoint import (
     CheckpointDecodeError,
     OrjsonSerializer,
     UnsupportedCheckpointError,
 )
+from langgraph_cy.checkpoint.networks import goes_through
 
 from .serializer_sameness import assert_same
 from .serializer_settings import PROPERTY, REPEATED
@@ -381,6 +387,115 @@ def test_a_message_of_all_addresses(network: Any) -> None:
 def test_addresses_in_a_strange_form(value: Any) -> None:
     assert_endless(value)
     assert_endless([1, {"a": value}])
+
+
+SHAPED = ["<i4", NETWORK, "C", b"1234"]
+IN_PLACE_OF_TEXT = [
+    packed_extension(0, packed_extension(0, "no", "No", "builtins"), "set", NETWORK),
+    packed_extension(0, "builtins", packed_extension(0, "no", "No", "set"), NETWORK),
+    packed_extension(5, packed_extension(0, "no", "No", HUMAN[0]), HUMAN[1], {"content": NETWORK}),
+    packed_extension(
+        5, *HUMAN, {"content": packed_extension(0, "ipaddress", ormsgpack.Ext(0, b""), "::/0")}
+    ),
+    packed_extension(5, *HUMAN, {"content": packed_extension(0, 0, 0, NETWORK)}),
+    packed_extension(0, *HUMAN, packed_extension(3, None, None, NETWORK, "x")),
+    packed_extension(2, "langgraph.store.base", "Item", {"namespace": NETWORK}),
+    packed_extension(6, *SHAPED),
+    ormsgpack.Ext(6, ormsgpack.packb(packed_extension(0, "collections", "deque", SHAPED))),
+]
+
+
+@pytest.mark.parametrize("value", IN_PLACE_OF_TEXT)
+def test_addresses_with_odd_names(value: Any) -> None:
+    assert_endless(value)
+    assert_endless({"a": [value]})
+
+
+class Counted(ipaddress.IPv6Network):
+    """A network that notices when somebody goes through it."""
+
+    taken = 0
+
+    def __iter__(self) -> Any:
+        for _ in range(9):
+            self.taken += 1
+            yield ipaddress.IPv6Address(1)
+
+
+USUAL = {
+    "content": "x",
+    "tool_call_id": "1",
+    "role": "r",
+    "name": "n",
+    "page_content": "p",
+    "key": "k",
+    "value": {},
+    "namespace": ["a"],
+    "created_at": "2020-01-01",
+    "updated_at": "2020-01-01",
+}
+
+
+@pytest.mark.parametrize("safe", sorted(SAFE_MSGPACK_TYPES))
+def test_what_goes_through_a_network(safe: tuple[str, str]) -> None:
+    try:
+        cls = getattr(importlib.import_module(safe[0]), safe[1])
+    except (ImportError, AttributeError):
+        pytest.skip("not of this version of Python")
+    try:
+        names = {*inspect.signature(cls).parameters}
+    except ValueError:
+        names = set()
+    names |= {*getattr(cls, "model_fields", ())}
+    for name in [None, *sorted(names)]:
+        network = Counted("2001:db8::/32")
+        kwargs = {each: value for each, value in USUAL.items() if each in names}
+        with contextlib.suppress(Exception):
+            if name is None:
+                cls(network)
+            elif name == "content_blocks":
+                cls(content_blocks=network)
+            else:
+                cls(**{**kwargs, name: network})
+        if network.taken > 1:
+            assert goes_through(*safe, name), name
+    assert not goes_through(*safe, "more") or safe in COLLECTIONS
+
+
+class Tags(RootModel[set[str]]):
+    """What upstream writes with an extension as the argument."""
+
+
+class When(RootModel[datetime.datetime]):
+    """The same."""
+
+
+@dataclasses.dataclass
+class frozenset:
+    """Has the name of a collection."""
+
+    a: Any
+
+
+def test_classes_that_look_like_collections() -> None:
+    stock = JsonPlusSerializer(allowed_msgpack_modules=[Tags, When, frozenset])
+    ours = OrjsonSerializer(allowed_msgpack_modules=[Tags, When, frozenset])
+    network = ipaddress.ip_network("2001:db8::/32")
+    when = datetime.datetime(2020, 1, 1)
+    odd = [frozenset(1), frozenset(network), [frozenset({network})]]
+    for value in (Tags({"a"}), When(when), *odd):
+        typed = stock.dumps_typed(value)
+        assert_same(ours.loads_typed(typed), stock.loads_typed(typed))
+        assert_same(STRICT.loads_typed(typed), STOCK.loads_typed(typed))
+
+
+def test_what_is_nested_is_read_once() -> None:
+    """Many extensions in each other take time in proportion to their size."""
+    data = b""
+    for _ in range(800):
+        data = ormsgpack.packb(ormsgpack.Ext(0, b"\x93\xa1a\xa1b" + (data or b"\xc0")))
+    for value in (data, data * 200):
+        read("msgpack", b"\xdc" + struct.pack(">H", len(value) // len(data)) + value)
 
 
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
