@@ -25,6 +25,7 @@ from langgraph_cy.checkpoint.fragments cimport (
     Trace,
     entered,
     find,
+    grown,
     keep,
     left,
     note_dict,
@@ -289,6 +290,16 @@ cdef inline int put_field(
     return put_other_field(text, shape, i, value, trace, depth)
 
 
+cdef inline int put_certain_string(
+    Text* text, Shape shape, Py_ssize_t i, PyObject* value
+) except -1:
+    if shape.kinds[i] == LITERAL and is_one_of(value, shape.detail[i]):
+        return not put_word(text, value)
+    if shape.kinds[i] == EMPTY_STRING and PyUnicode_GET_LENGTH(value) == 0:
+        return put(text, b'""', 2)
+    return DECLINED
+
+
 cdef int put_other_field(
     Text* text, Shape shape, Py_ssize_t i, PyObject* value, Trace* trace, int depth
 ) except -1:
@@ -303,16 +314,11 @@ cdef int put_other_field(
             return put_mapping(text, value, trace, depth + 1)
         if 1 << kind & DICTIONARY:
             return put_typed(text, <Shape>shape.detail[i], value, trace, depth + 1)
-        return DECLINED
-    if cls == &PyUnicode_Type:
-        if kind == LITERAL and is_one_of(value, shape.detail[i]):
-            return not put_word(text, value)
-        if kind == EMPTY_STRING and PyUnicode_GET_LENGTH(value) == 0:
-            return not put_string(text, value)
-        return DECLINED
-    if cls != &PyList_Type or kind != LIST_OF_TYPED:
-        return DECLINED
-    return put_list_of_typed(text, <Shape>shape.detail[i], value, trace, depth + 2)
+    elif cls == &PyUnicode_Type:
+        return put_certain_string(text, shape, i, value)
+    elif cls == &PyList_Type and kind == LIST_OF_TYPED:
+        return put_list_of_typed(text, <Shape>shape.detail[i], value, trace, depth + 2)
+    return DECLINED
 
 
 cdef int put_extras(Text* text, Layout layout, PyObject* extras, Trace* trace) except -1:
@@ -460,15 +466,21 @@ cdef bytes text_with_messages(object value):
     """The text of a value in which there may be messages, which are kept; None if declined."""
     global typical
     cdef Text text
-    cdef bytes whole
+    cdef bytes whole = None
+    cdef Py_ssize_t room = 0
+    cdef Record* record
     begin(&text)
     try:
         if put_value(&text, <PyObject*>value, NULL, 0):
             return None
-        if journal.count:              # and a little more
+        if journal.count:
             typical = length_of(&text) // journal.count * 17 // 16 + 1
-        whole = finish(&text)
-        keep(&journal, whole, None)
+        if text.count == 1 and text.insertions[0].at == 1 and is_list_of_messages(value):
+            record = find(PyList_GET_ITEM(<PyObject*>value, 0), NULL)
+            whole = grown(record, text.insertions[0].length, text.start + 1, place(&text) - 1)
+        if whole is None:
+            whole = finish(&text, &room)
+        keep(&journal, whole, room, None)
         return whole
     finally:
         give_up(&text)
@@ -512,7 +524,7 @@ cdef list texts_of(list messages):
             text.at = text.start
             new.append(alone)
             found.append(alone)
-        keep(&journal, None, new)
+        keep(&journal, None, 0, new)
         return found
     finally:
         give_up(&text)

@@ -104,4 +104,5 @@ cdef int entered(Journal* journal, PyObject* message, Py_ssize_t start) except -
 cdef void left(Journal* journal, Py_ssize_t end) noexcept
 cdef Record* find(PyObject* message, Record* last) noexcept
 cdef bytes text_of(Record* record)
-cdef int keep(Journal* journal, bytes whole, list texts) except -1
+cdef bytes grown(Record* record, Py_ssize_t kept, const char* rest, Py_ssize_t length)
+cdef int keep(Journal* journal, bytes whole, Py_ssize_t room, list texts) except -1

@@ -25,8 +25,9 @@ from cpython.mem cimport (
 )
 from cpython.object cimport PyObject, PyTypeObject
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
+from langgraph_cy.checkpoint.json_text cimport set_length
 from langgraph_cy.checkpoint.messages cimport extras_at, fields_at
 
 cdef extern from "Python.h":
@@ -43,6 +44,17 @@ cdef extern from "Python.h":
     PyObject* PyWeakref_NewRef(PyObject* referent, PyObject* callback) except NULL
     ctypedef struct WeakReference "PyWeakReference":
         Py_ssize_t hash            # kept for those who ask for it; nobody can for a message's
+
+cdef extern from *:
+    """
+    /* Whether an object has so many references, and so nobody else has it. */
+    #ifdef Py_GIL_DISABLED
+    #define lgcy_has_references(object, count) ((void)(object), (void)(count), 0)
+    #else
+    #define lgcy_has_references(object, count) (Py_REFCNT(object) == (count))
+    #endif
+    """
+    bint has_references "lgcy_has_references"(PyObject* object, Py_ssize_t count) noexcept
 
 # Bounds of the table. A text that would take more than a share of the bytes isn't kept.
 cdef Py_ssize_t MAX_ENTRIES = 1 << 16
@@ -200,6 +212,8 @@ cdef class Batch:
     cdef Py_ssize_t live           # records that are used
     cdef Py_ssize_t needed         # bytes of the shared text that are theirs
     cdef bytes shared              # the text that they share, None if each has its own
+    cdef Py_ssize_t sharing        # records whose text is in it
+    cdef Py_ssize_t room           # how long it may become in place
 
     def __call__(self, ref):
         forget(slot_of(self.records[(<WeakReference*>ref).hash].message))
@@ -240,6 +254,7 @@ cdef int part(Record* record, bytes text) except -1:
     cdef Batch batch = <Batch>record.batch
     take(record, <PyObject*>text, PyBytes_AS_STRING(text))
     held += record.length
+    batch.sharing -= 1
     return unneed(batch, record.length)
 
 
@@ -264,6 +279,38 @@ cdef int unneed(Batch batch, Py_ssize_t length) except -1:
             left -= record.length
         record += 1
     return 0
+
+
+cdef bytes grown(Record* record, Py_ssize_t kept, const char* rest, Py_ssize_t length):
+    """The text of a list that begins as one did before; None if it has to be put together.
+
+    Where nobody has the shared text any more, it becomes the new one in place.
+
+    Args:
+        record: the first message's.
+        kept: how long its text is with those that follow it unchanged.
+        rest: what comes behind them, `length` characters.
+    """
+    global held
+    cdef Batch batch = <Batch>record.batch
+    cdef PyObject* whole = <PyObject*>batch.shared
+    cdef char* chars
+    cdef Py_ssize_t before
+    if record.whole != whole:
+        return None
+    chars = PyBytes_AS_STRING(<object>whole)
+    before = PyBytes_GET_SIZE(whole)
+    if record.chars != chars + 1:
+        return None
+    if 1 + kept + length != before or memcmp(chars + 1 + kept, rest, length) != 0:
+        if kept != batch.needed + batch.sharing - 1:
+            return None                # others need what comes behind
+        if not has_references(whole, 1 + batch.sharing) or 1 + kept + length > batch.room:
+            return None
+        memcpy(chars + 1 + kept, rest, length)
+        set_length(whole, 1 + kept + length)
+        held += PyBytes_GET_SIZE(whole) - before
+    return batch.shared
 
 
 # ---- the table, by address: open addressing with linear probing --------------------------------
@@ -343,6 +390,7 @@ cdef int forget(size_t i) except -1:
     refer(gone.words, gone.count, False)
     Py_DECREF(gone.ref)
     if shared:
+        batch.sharing -= 1
         unneed(batch, gone.length)
     Py_DECREF(gone.whole)
     return 0
@@ -417,12 +465,13 @@ cdef void left(Journal* journal, Py_ssize_t end) noexcept:
     written.count = journal.trace.count - written.first
 
 
-cdef int keep(Journal* journal, bytes whole, list texts) except -1:
+cdef int keep(Journal* journal, bytes whole, Py_ssize_t room, list texts) except -1:
     """Keep the texts of the messages written, within the bounds; each in place of an older one.
 
     Args:
         journal: it is empty afterwards.
         whole: where the texts are, if not alone.
+        room: how long that may become in place.
         texts: each alone, or None.
     """
     global entries, held
@@ -453,6 +502,7 @@ cdef int keep(Journal* journal, bytes whole, list texts) except -1:
         share = 2 * total >= len(whole) and len(whole) <= longest
     if share:
         batch.shared = whole
+        batch.room = room
         evict(len(whole))
         held += len(whole)
     enlarge(entries + count)
@@ -498,6 +548,7 @@ cdef int keep(Journal* journal, bytes whole, list texts) except -1:
         batch.live += 1
         if batch.shared is not None:
             batch.needed += record.length
+            batch.sharing += 1
     if batch.shared is not None:
         unneed(batch, 0)
     return 0

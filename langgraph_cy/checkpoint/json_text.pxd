@@ -155,8 +155,9 @@ cdef Word words[WORDS]    # by address, in one of some places
 
 
 cdef int begin(Text* text) except -1
-cdef bytes finish(Text* text)
+cdef bytes finish(Text* text, Py_ssize_t* room)
 cdef void give_up(Text* text) noexcept
+cdef void set_length(PyObject* data, Py_ssize_t length) noexcept
 cdef int enlarge(Text* text, Py_ssize_t more) except -1
 cdef int put_long(Text* text, const char* chars, Py_ssize_t length) except -1
 cdef int put_other(Text* text, PyObject* value) except -1

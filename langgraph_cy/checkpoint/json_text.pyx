@@ -6,7 +6,22 @@ from libc.string cimport memcpy
 
 from langgraph_cy.checkpoint.json_survey cimport is_key
 
+cdef extern from *:
+    """
+    /* The hash, if it is known, belongs to what the bytes were. */
+    #if defined(__GNUC__)
+    #pragma GCC diagnostic push
+    #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+    #endif
+    static void lgcy_forget_hash(PyObject *data) { ((PyBytesObject *)data)->ob_shash = -1; }
+    #if defined(__GNUC__)
+    #pragma GCC diagnostic pop
+    #endif
+    """
+    void forget_hash "lgcy_forget_hash"(PyObject* data) noexcept
+
 cdef extern from "Python.h":
+    void Py_SET_SIZE(PyObject* data, Py_ssize_t size) noexcept
     PyObject* PyBytes_FromStringAndSize(const char* chars, Py_ssize_t length) except NULL
     char* PyBytes_AS_STRING(PyObject* data) noexcept
     int _PyBytes_Resize(PyObject** data, Py_ssize_t length) except -1
@@ -24,6 +39,7 @@ cdef extern from "Python.h":
 
 cdef enum:
     LARGE = 1 << 17                # bytes of a text that isn't copied when it is finished
+    GROWTH = 16                    # a part of its length that it may grow by
 
 cdef PyObject* spared = NULL       # a buffer, kept for the next text that isn't large
 
@@ -41,18 +57,27 @@ cdef int begin(Text* text) except -1:
     return room_for(text, 0)
 
 
-cdef bytes finish(Text* text):
-    """The text. There may be no more of it."""
+cdef bytes finish(Text* text, Py_ssize_t* room):
+    """The text. There may be no more of it.
+
+    Args:
+        text: what `begin` began.
+        room: is set to how long the returned bytes could become in place.
+    """
     cdef Py_ssize_t i, at = 0
+    cdef Py_ssize_t length = length_of(text)
     cdef Insertion* insertion
     cdef PyObject* whole
     cdef char* to
-    if text.count == 0 and length_of(text) >= LARGE:
-        resize(text, length_of(text))
+    room[0] = length
+    if text.count == 0 and length >= LARGE:
+        room[0] += length // GROWTH
+        resize(text, room[0])
         whole = text.buffer
         text.buffer = NULL
+        set_length(whole, length)
     else:
-        whole = PyBytes_FromStringAndSize(NULL, length_of(text))
+        whole = PyBytes_FromStringAndSize(NULL, length)
         to = PyBytes_AS_STRING(whole)
         for i in range(text.count):
             insertion = text.insertions + i
@@ -75,6 +100,13 @@ cdef void give_up(Text* text) noexcept:
         spared = text.buffer
     else:
         Py_XDECREF(text.buffer)
+
+
+cdef void set_length(PyObject* data, Py_ssize_t length) noexcept:
+    """Let bytes end elsewhere in their memory. Nobody else may have them."""
+    Py_SET_SIZE(data, length)
+    PyBytes_AS_STRING(data)[length] = 0
+    forget_hash(data)
 
 
 cdef int resize(Text* text, Py_ssize_t room) except -1:

@@ -193,6 +193,59 @@ def test_known_and_new_messages_in_any_order() -> None:
         check([*messages, "x", {"a": messages}])
 
 
+def long_list(count: int = 300) -> list[Any]:
+    """Messages whose text is so long that it isn't copied."""
+    return [HumanMessage(f"{i}" * 200, additional_kwargs={"n": [i]}) for i in range(count)]
+
+
+def test_a_list_that_grows_is_written_in_the_place_of_its_text() -> None:
+    messages = long_list()
+    place = id(OURS.dumps_typed(messages)[1])
+    for i in range(3):
+        longer = [*messages, HumanMessage(f"new {i}" * 50)]
+        data = OURS.dumps_typed(longer)[1]
+        assert id(data) == place
+        assert data == OURS.dumps_typed(copy.deepcopy(longer))[1]
+        assert hash(data) == hash(bytes(bytearray(data)))
+        del data
+    held = OURS.dumps_typed(messages)[1]
+    assert id(held) == place
+    assert OURS.dumps_typed(messages)[1] is held
+    before = bytes(bytearray(held))
+    check([*messages, HumanMessage("x")])
+    check(messages[:-1])
+    check([*messages[::-1], HumanMessage("y")])
+    assert held == before
+    del held
+    check([*messages, HumanMessage("x" * 100_000)])
+    del messages, longer
+    assert fragments.kept() == (0, 0)
+
+
+def test_texts_that_were_returned_stay_as_they_are() -> None:
+    choose = random.Random(3)
+    messages = long_list()
+    held: list[tuple[bytes, bytes]] = []
+    for _ in range(150):
+        data = OURS.dumps_typed(messages)[1]
+        if choose.random() < 0.3:
+            held.append((data, bytes(bytearray(data))))
+        assert data == OURS.dumps_typed(copy.deepcopy(messages))[1]
+        del data
+        how = choose.randrange(6)
+        if how < 2:
+            messages = [*messages, *long_list(choose.randrange(1, 4))]
+        elif how == 2:
+            messages = messages[: -choose.randrange(1, 5)]
+        elif how == 3:
+            choose.choice(messages).additional_kwargs["n"].append("changed")
+        elif how == 4 and choose.random() < 0.3:
+            choose.shuffle(messages)
+        elif held:
+            del held[choose.randrange(len(held)) :]
+        assert all(one == other for one, other in held)
+
+
 def test_a_fragment_does_not_keep_its_message() -> None:
     message = HumanMessage("x", additional_kwargs={"a": []})
     OURS.dumps_typed(message)
