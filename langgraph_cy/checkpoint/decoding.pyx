@@ -13,6 +13,8 @@ from cpython.ref cimport Py_INCREF
 
 from orjson import JSONDecodeError, loads
 
+from langgraph_cy.checkpoint.dict_items cimport Items, items_of, next_item
+from langgraph_cy.checkpoint.json_survey cimport is_key
 from langgraph_cy.checkpoint.messages cimport (
     ANY,
     CONTENT,
@@ -21,6 +23,7 @@ from langgraph_cy.checkpoint.messages cimport (
     LIST_OF_TYPED,
     LITERAL,
     MAPPING,
+    MOST_FIELDS,
     NULL_ONLY,
     OPTIONAL_INTEGER,
     OPTIONAL_STRING,
@@ -41,11 +44,10 @@ cdef extern from "Python.h":
     PyTypeObject PyDict_Type, PyFloat_Type, PyList_Type, PyLong_Type, PyUnicode_Type
     PyTypeObject* Py_TYPE(PyObject* value) noexcept
     PyObject* Py_None
-    int PyDict_Next(
-        PyObject* dictionary, Py_ssize_t* at, PyObject** key, PyObject** value) noexcept
     Py_ssize_t PyDict_GET_SIZE(PyObject* dictionary) noexcept
     Py_ssize_t PyList_GET_SIZE(PyObject* values) noexcept
     PyObject* PyList_GET_ITEM(PyObject* values, Py_ssize_t i) noexcept
+    PyObject* PyTuple_GET_ITEM(PyObject* values, Py_ssize_t i) noexcept
     double PyFloat_AS_DOUBLE(PyObject* number) noexcept
     Py_ssize_t PyUnicode_GET_LENGTH(PyObject* text) noexcept
     bint PyGC_Disable() noexcept
@@ -56,10 +58,7 @@ cdef enum:
     UNUSUAL = 1        # for upstream to read
     MAX_DEPTH = 500
 
-cdef str LC = "lc"
-cdef str TYPE = "type"
-cdef str ID = "id"
-cdef str KWARGS = "kwargs"
+cdef tuple ENVELOPE = ("lc", "type", "id", "kwargs")
 cdef str CONSTRUCTOR = "constructor"
 cdef str TOOL_CALLS = "tool_calls"
 cdef str CONTENT_BLOCKS = "content_blocks"
@@ -88,11 +87,13 @@ cdef bint fits_typed(Shape shape, PyObject* values) noexcept:
     """Also in the order of its keys, which validation would bring about."""
     cdef PyObject* key = NULL
     cdef PyObject* value = NULL
-    cdef Py_ssize_t at = 0, i, last = -1
+    cdef Py_ssize_t i, last = -1
     cdef unsigned int found = 0
+    cdef Items items
     if Py_TYPE(values) != &PyDict_Type:
         return False
-    while PyDict_Next(values, &at, &key, &value):
+    items_of(values, &items)
+    while next_item(&items, &key, &value):
         i = index_of(shape, key, last + 1)
         if i < 0:
             if not shape.open:
@@ -143,15 +144,44 @@ cdef bint fits(Shape shape, Py_ssize_t i, PyObject* value) noexcept:
 
 # ---- messages ----------------------------------------------------------------------------------
 
+cdef bint has_lc(PyObject* values) noexcept:
+    """Whether a dict is an envelope, or means to look like one."""
+    cdef PyObject* key = NULL
+    cdef PyObject* value = NULL
+    cdef Items items
+    items_of(values, &items)
+    while next_item(&items, &key, &value):
+        if not is_key(key):
+            return True
+    return False
+
+
+cdef void find_fields(Layout layout, PyObject* kwargs, PyObject** values) noexcept:
+    """The values of a layout's fields, NULL where there is none; most often they are in order."""
+    cdef PyObject* key = NULL
+    cdef Items items
+    cdef Py_ssize_t i = 0
+    items_of(kwargs, &items)
+    while i < layout.count and next_item(&items, &key, values + i):
+        if not same_text(key, name_at(layout, i)):
+            break
+        i += 1
+    for i in range(i, layout.count):
+        values[i] = PyDict_GetItem(<object>kwargs, <object>name_at(layout, i))
+
+
 cdef object put_together(Layout layout, dict kwargs):
     """What calling the class returns, without the call; None where that can't be said."""
     cdef dict fields = PyDict_Copy(layout.defaults), extras = {}
-    cdef Py_ssize_t i, at = 0
+    cdef PyObject* values[MOST_FIELDS]
     cdef PyObject* key = NULL
     cdef PyObject* value = NULL
+    cdef Py_ssize_t i
+    cdef Items items
     cdef bint calls = False
+    find_fields(layout, <PyObject*>kwargs, values)
     for i in range(layout.count):
-        value = PyDict_GetItem(kwargs, <object>name_at(layout, i))
+        value = values[i]
         if value == NULL or not fits(layout, i, value):
             return None
         if layout.kinds[i] == LIST_OF_TYPED and PyList_GET_SIZE(value):
@@ -162,7 +192,8 @@ cdef object put_together(Layout layout, dict kwargs):
     if not layout.open:
         return layout.build(fields, None)
     if PyDict_GET_SIZE(<PyObject*>kwargs) > layout.count:
-        while PyDict_Next(<PyObject*>kwargs, &at, &key, &value):
+        items_of(<PyObject*>kwargs, &items)
+        while next_item(&items, &key, &value):
             if index_of(layout, key, 0) < 0:
                 extras[<object>key] = <object>value
         if CONTENT_BLOCKS in extras or SELF in extras:
@@ -170,24 +201,32 @@ cdef object put_together(Layout layout, dict kwargs):
     return layout.build(fields, extras)
 
 
+cdef bint is_text(PyObject* value, str text) noexcept:
+    return Py_TYPE(value) == &PyUnicode_Type and same_text(value, <PyObject*>text)
+
+
 cdef object message_of(PyObject* envelope, int depth):
     """The message in an envelope, None if the envelope isn't one that `encoding` writes."""
+    cdef PyObject* keys[4]
+    cdef PyObject* values[4]
     cdef PyObject* found
     cdef Py_ssize_t i, length
     cdef Layout layout
     cdef dict kwargs
+    cdef Items items
     if PyDict_GET_SIZE(envelope) != 4:
         return None
-    found = PyDict_GetItem(<object>envelope, LC)
-    if Py_TYPE(found) != &PyLong_Type or <object>found != LC_VERSION:
+    items_of(envelope, &items)
+    for i in range(4):
+        next_item(&items, keys + i, values + i)
+        if not same_text(keys[i], PyTuple_GET_ITEM(<PyObject*>ENVELOPE, i)):
+            return None
+    if Py_TYPE(values[0]) != &PyLong_Type or <object>values[0] != LC_VERSION:
         return None
-    found = PyDict_GetItem(<object>envelope, TYPE)
-    if found == NULL or Py_TYPE(found) != &PyUnicode_Type:
+    if not is_text(values[1], CONSTRUCTOR):
         return None
-    if not same_text(found, <PyObject*>CONSTRUCTOR):
-        return None
-    found = PyDict_GetItem(<object>envelope, ID)
-    if found == NULL or Py_TYPE(found) != &PyList_Type:
+    found = values[2]
+    if Py_TYPE(found) != &PyList_Type:
         return None
     length = PyList_GET_SIZE(found)
     if length == 0:
@@ -201,11 +240,11 @@ cdef object message_of(PyObject* envelope, int depth):
     for i in range(length - 1):
         if not same_text(PyList_GET_ITEM(found, i), <PyObject*>layout.path[i]):
             return None
-    found = PyDict_GetItem(<object>envelope, KWARGS)
-    if found == NULL or Py_TYPE(found) != &PyDict_Type or PyDict_GET_SIZE(found) == 0:
+    found = values[3]
+    if Py_TYPE(found) != &PyDict_Type or PyDict_GET_SIZE(found) == 0:
         return None
     kwargs = <dict>found
-    if revive_mapping(found, depth) == UNUSUAL or LC in kwargs:
+    if revive_mapping(found, depth) == UNUSUAL or has_lc(found):
         return None
     if layout.direct:
         made = put_together(layout, kwargs)
@@ -223,11 +262,12 @@ cdef int revive_mapping(PyObject* values, int depth) except -1:
     cdef PyObject* key = NULL
     cdef PyObject* value = NULL
     cdef PyTypeObject* cls
-    cdef Py_ssize_t at = 0
-    while PyDict_Next(values, &at, &key, &value):
+    cdef Items items
+    items_of(values, &items)
+    while next_item(&items, &key, &value):
         cls = Py_TYPE(value)
         if cls == &PyDict_Type:
-            if PyDict_GetItem(<object>value, LC) != NULL:
+            if has_lc(value):
                 made = message_of(value, depth + 1)
                 if made is None:
                     return UNUSUAL
@@ -247,7 +287,7 @@ cdef int revive_list(PyObject* values, int depth) except -1:
         value = PyList_GET_ITEM(values, i)
         cls = Py_TYPE(value)
         if cls == &PyDict_Type:
-            if PyDict_GetItem(<object>value, LC) != NULL:
+            if has_lc(value):
                 made = message_of(value, depth + 1)
                 if made is None:
                     return UNUSUAL
@@ -281,7 +321,7 @@ cdef object decoded(object data, object otherwise):
         value = loads(data)
     except JSONDecodeError:
         return otherwise
-    if type(value) is dict and LC in <dict>value:
+    if type(value) is dict and has_lc(<PyObject*>value):
         value = message_of(<PyObject*>value, 0)
         return otherwise if value is None else value
     if revive(<PyObject*>value, Py_TYPE(<PyObject*>value), 0):
