@@ -1433,9 +1433,9 @@ def test_a_step_timeout(shape: str, way: str) -> None:
 def test_a_step_timeout_of_a_synchronous_run(width: int) -> None:
     def call(chunks: list[Any]) -> Any:
         go = threading.Event()
-        threading.Timer(0.2, go.set).start()
+        threading.Timer(1, go.set).start()
         graph = fan_out(*[lambda state: {"total": int(go.wait(LIMIT))}] * width)
-        graph.step_timeout = 0.02
+        graph.step_timeout = 0.3  # also the superstep of the input has to end in time
         for chunk in graph.stream({"total": 0}, stream_mode=["values", "updates"]):
             chunks.append(chunk)
 

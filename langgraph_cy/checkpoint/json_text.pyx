@@ -246,9 +246,10 @@ cdef int put_new_key(Text* text, PyObject* key) except -1:
 
 # "00" to "99"
 cdef char PAIRS[200]
-for i in range(100):
-    PAIRS[2 * i] = DIGITS[i // 10]
-    PAIRS[2 * i + 1] = DIGITS[i % 10]
+cdef int number
+for number in range(100):
+    PAIRS[2 * number] = DIGITS[number // 10]
+    PAIRS[2 * number + 1] = DIGITS[number % 10]
 
 
 cdef int put_long_integer(Text* text, PyObject* value) except -1:

@@ -11,6 +11,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcmp
 
+cdef object ITERATED
 from langgraph_cy.checkpoint.networks import ITERATED
 
 cdef enum:
