@@ -436,12 +436,17 @@ USUAL = {
 }
 
 
-@pytest.mark.parametrize("safe", sorted(SAFE_MSGPACK_TYPES))
-def test_what_goes_through_a_network(safe: tuple[str, str]) -> None:
+def is_here(name: tuple[str, str]) -> bool:
+    """Some are of other versions of Python."""
     try:
-        cls = getattr(importlib.import_module(safe[0]), safe[1])
-    except (ImportError, AttributeError):
-        pytest.skip("not of this version of Python")
+        return hasattr(importlib.import_module(name[0]), name[1])
+    except ImportError:
+        return False
+
+
+@pytest.mark.parametrize("safe", [*filter(is_here, sorted(SAFE_MSGPACK_TYPES))])
+def test_what_goes_through_a_network(safe: tuple[str, str]) -> None:
+    cls = getattr(importlib.import_module(safe[0]), safe[1])
     try:
         names = {*inspect.signature(cls).parameters}
     except ValueError:
