@@ -29,6 +29,7 @@ from libc.string cimport memcmp, memcpy
 
 from langgraph_cy.checkpoint.json_text cimport set_length
 from langgraph_cy.checkpoint.messages cimport extras_at, fields_at
+from langgraph_cy.core.references cimport lgcy_held_by
 
 cdef extern from "Python.h":
     PyTypeObject PyDict_Type, PyList_Type, PyTuple_Type
@@ -44,17 +45,6 @@ cdef extern from "Python.h":
     PyObject* PyWeakref_NewRef(PyObject* referent, PyObject* callback) except NULL
     ctypedef struct WeakReference "PyWeakReference":
         Py_ssize_t hash            # kept for those who ask for it; nobody can for a message's
-
-cdef extern from *:
-    """
-    /* Whether an object has so many references, and so nobody else has it. */
-    #ifdef Py_GIL_DISABLED
-    #define lgcy_has_references(object, count) ((void)(object), (void)(count), 0)
-    #else
-    #define lgcy_has_references(object, count) (Py_REFCNT(object) == (count))
-    #endif
-    """
-    bint has_references "lgcy_has_references"(PyObject* object, Py_ssize_t count) noexcept
 
 # Bounds of the table. A text that would take more than a share of the bytes isn't kept.
 cdef Py_ssize_t MAX_ENTRIES = 1 << 16
@@ -305,7 +295,7 @@ cdef bytes grown(Record* record, Py_ssize_t kept, const char* rest, Py_ssize_t l
     if 1 + kept + length != before or memcmp(chars + 1 + kept, rest, length) != 0:
         if kept != batch.needed + batch.sharing - 1:
             return None                # others need what comes behind
-        if not has_references(whole, 1 + batch.sharing) or 1 + kept + length > batch.room:
+        if not lgcy_held_by(whole, 1 + batch.sharing) or 1 + kept + length > batch.room:
             return None
         memcpy(chars + 1 + kept, rest, length)
         set_length(whole, 1 + kept + length)

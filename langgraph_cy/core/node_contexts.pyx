@@ -16,18 +16,9 @@ from cpython.dict cimport PyDict_Size
 from cpython.object cimport PyObject
 
 from langgraph_cy import upstream as up
+from langgraph_cy.core.references cimport lgcy_held_by
 
 cdef object CHILD_CONFIG = up.var_child_runnable_config
-
-cdef extern from *:
-    """
-    #ifdef Py_GIL_DISABLED
-    #define lgcy_held_by(object, count) 0   /* other threads count for themselves */
-    #else
-    #define lgcy_held_by(object, count) (Py_REFCNT(object) == (count))
-    #endif
-    """
-    bint lgcy_held_by(PyObject* object, Py_ssize_t count)
 
 
 cdef struct Referents:
