@@ -1,19 +1,26 @@
 # cython: language_level=3, embedsignature=True
-"""JSON text as values: parsed by orjson, then the envelopes in it made messages, in place.
+"""JSON text as values, the envelopes in it as messages.
 
-Anything out of the ordinary, be it only unlike what `encoding` writes, is left to upstream's
-`JsonPlusSerializer`, which then reads the whole text. So all that is refused, warned of or
-imported is refused, warned of or imported by upstream's code.
+A message is made of its text without an envelope between. Anything out of the ordinary, be it only
+unlike what `encoding` writes (with spaces, or a message within a message), is left to upstream's
+`JsonPlusSerializer`, which then reads the whole text. So all that is refused, warned of or imported
+is refused, warned of or imported by upstream's code.
 """
 
-from cpython.dict cimport PyDict_Copy, PyDict_GetItem, PyDict_SetItem
-from cpython.list cimport PyList_SetItem
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_Copy, PyDict_SetItem
 from cpython.object cimport PyObject, PyTypeObject
-from cpython.ref cimport Py_INCREF
-
-from orjson import JSONDecodeError, loads
+from libc.string cimport memcmp
 
 from langgraph_cy.checkpoint.dict_items cimport Items, items_of, next_item
+from langgraph_cy.checkpoint.json_reading cimport (
+    Source,
+    read_number,
+    read_string,
+    read_word,
+    refuse,
+    skip,
+)
 from langgraph_cy.checkpoint.json_survey cimport is_key
 from langgraph_cy.checkpoint.messages cimport (
     ANY,
@@ -23,48 +30,35 @@ from langgraph_cy.checkpoint.messages cimport (
     LIST_OF_TYPED,
     LITERAL,
     MAPPING,
-    MOST_FIELDS,
+    NOT_EXTRAS,
     NULL_ONLY,
     OPTIONAL_INTEGER,
     OPTIONAL_STRING,
     OPTIONAL_TYPED,
     STRING,
+    TOOL_CALLS,
     TYPED,
     Kind,
     Layout,
     Shape,
     index_of,
     is_one_of,
-    layout_named,
+    layout_opened,
     name_at,
-    same_text,
 )
 
 cdef extern from "Python.h":
-    PyTypeObject PyDict_Type, PyFloat_Type, PyList_Type, PyLong_Type, PyUnicode_Type
+    PyTypeObject PyDict_Type, PyList_Type, PyLong_Type, PyUnicode_Type
     PyTypeObject* Py_TYPE(PyObject* value) noexcept
     PyObject* Py_None
-    Py_ssize_t PyDict_GET_SIZE(PyObject* dictionary) noexcept
     Py_ssize_t PyList_GET_SIZE(PyObject* values) noexcept
     PyObject* PyList_GET_ITEM(PyObject* values, Py_ssize_t i) noexcept
-    PyObject* PyTuple_GET_ITEM(PyObject* values, Py_ssize_t i) noexcept
-    double PyFloat_AS_DOUBLE(PyObject* number) noexcept
     Py_ssize_t PyUnicode_GET_LENGTH(PyObject* text) noexcept
     bint PyGC_Disable() noexcept
     bint PyGC_Enable() noexcept
 
 cdef enum:
-    DONE = 0
-    UNUSUAL = 1        # for upstream to read
     MAX_DEPTH = 500
-
-cdef tuple ENVELOPE = ("lc", "type", "id", "kwargs")
-cdef str CONSTRUCTOR = "constructor"
-cdef str TOOL_CALLS = "tool_calls"
-cdef str CONTENT_BLOCKS = "content_blocks"
-cdef str SELF = "self"
-cdef object LC_VERSION = 2
-cdef double TOO_LARGE = 2.0 ** 63
 
 
 # ---- does a value pass pydantic's validation unchanged? ----------------------------------------
@@ -144,189 +138,139 @@ cdef bint fits(Shape shape, Py_ssize_t i, PyObject* value) noexcept:
 
 # ---- messages ----------------------------------------------------------------------------------
 
-cdef bint has_lc(PyObject* values) noexcept:
-    """Whether a dict is an envelope, or means to look like one."""
-    cdef PyObject* key = NULL
-    cdef PyObject* value = NULL
-    cdef Items items
-    items_of(values, &items)
-    while next_item(&items, &key, &value):
-        if not is_key(key):
-            return True
-    return False
+cdef object made_of(Layout layout, Source* text, int depth):
+    """The message whose fields come next, as calling the class returns it, without the call.
 
-
-cdef void find_fields(Layout layout, PyObject* kwargs, PyObject** values) noexcept:
-    """The values of a layout's fields, NULL where there is none; most often they are in order."""
-    cdef PyObject* key = NULL
-    cdef Items items
-    cdef Py_ssize_t i = 0
-    items_of(kwargs, &items)
-    while i < layout.count and next_item(&items, &key, values + i):
-        if not same_text(key, name_at(layout, i)):
-            break
-        i += 1
-    for i in range(i, layout.count):
-        values[i] = PyDict_GetItem(<object>kwargs, <object>name_at(layout, i))
-
-
-cdef object put_together(Layout layout, dict kwargs):
-    """What calling the class returns, without the call; None where that can't be said."""
+    None where the text isn't as `encoding` writes it, or what the call returns can't be said.
+    """
     cdef dict fields = PyDict_Copy(layout.defaults), extras = {}
-    cdef PyObject* values[MOST_FIELDS]
-    cdef PyObject* key = NULL
-    cdef PyObject* value = NULL
-    cdef Py_ssize_t i
-    cdef Items items
     cdef bint calls = False
-    find_fields(layout, <PyObject*>kwargs, values)
+    cdef Py_ssize_t i
     for i in range(layout.count):
-        value = values[i]
-        if value == NULL or not fits(layout, i, value):
+        if not leads(text, layout, i):
             return None
-        if layout.kinds[i] == LIST_OF_TYPED and PyList_GET_SIZE(value):
+        value = read_word(text) if layout.kinds[i] == LITERAL else read_value(text, depth)
+        if not fits(layout, i, <PyObject*>value):
+            return None
+        if layout.kinds[i] == LIST_OF_TYPED and PyList_GET_SIZE(<PyObject*>value):
             calls = True
-        PyDict_SetItem(fields, <object>name_at(layout, i), <object>value)
+        PyDict_SetItem(fields, <object>name_at(layout, i), value)
     if layout.parses_calls and not calls and TOOL_CALLS in <dict>fields["additional_kwargs"]:
         return None
-    if not layout.open:
-        return layout.build(fields, None)
-    if PyDict_GET_SIZE(<PyObject*>kwargs) > layout.count:
-        items_of(<PyObject*>kwargs, &items)
-        while next_item(&items, &key, &value):
-            if index_of(layout, key, 0) < 0:
-                extras[<object>key] = <object>value
-        if CONTENT_BLOCKS in extras or SELF in extras:
+    while text.at[0] == c",":
+        text.at += 1
+        key = read_key(text)
+        if not layout.open or index_of(layout, <PyObject*>key, 0) >= 0 or key in NOT_EXTRAS:
             return None
-    return layout.build(fields, extras)
+        extras[key] = read_value(text, depth)
+    skip(text, b"}}", 2)
+    return layout.build(fields, extras if layout.open else None)
 
 
-cdef bint is_text(PyObject* value, str text) noexcept:
-    return Py_TYPE(value) == &PyUnicode_Type and same_text(value, <PyObject*>text)
+cdef inline bint leads(Source* text, Layout layout, Py_ssize_t i) noexcept:
+    """Whether the name of a field comes next, and what comes before it; it is read then."""
+    cdef Py_ssize_t length = layout.lead_length[i] - 1
+    if text.end - text.at <= length or text.at[0] != (c"," if i else c"{"):
+        return False
+    if memcmp(text.at + 1, layout.lead[i] + 1, length) != 0:
+        return False
+    text.at += length + 1
+    return True
 
 
-cdef object message_of(PyObject* envelope, int depth):
-    """The message in an envelope, None if the envelope isn't one that `encoding` writes."""
-    cdef PyObject* keys[4]
-    cdef PyObject* values[4]
-    cdef PyObject* found
-    cdef Py_ssize_t i, length
-    cdef Layout layout
-    cdef dict kwargs
-    cdef Items items
-    if PyDict_GET_SIZE(envelope) != 4:
-        return None
-    items_of(envelope, &items)
-    for i in range(4):
-        next_item(&items, keys + i, values + i)
-        if not same_text(keys[i], PyTuple_GET_ITEM(<PyObject*>ENVELOPE, i)):
-            return None
-    if Py_TYPE(values[0]) != &PyLong_Type or <object>values[0] != LC_VERSION:
-        return None
-    if not is_text(values[1], CONSTRUCTOR):
-        return None
-    found = values[2]
-    if Py_TYPE(found) != &PyList_Type:
-        return None
-    length = PyList_GET_SIZE(found)
-    if length == 0:
-        return None
-    for i in range(length):
-        if Py_TYPE(PyList_GET_ITEM(found, i)) != &PyUnicode_Type:
-            return None
-    layout = layout_named(PyList_GET_ITEM(found, length - 1))
-    if layout is None or length != PyList_GET_SIZE(<PyObject*>layout.path):
-        return None
-    for i in range(length - 1):
-        if not same_text(PyList_GET_ITEM(found, i), <PyObject*>layout.path[i]):
-            return None
-    found = values[3]
-    if Py_TYPE(found) != &PyDict_Type or PyDict_GET_SIZE(found) == 0:
-        return None
-    kwargs = <dict>found
-    if revive_mapping(found, depth) == UNUSUAL or has_lc(found):
-        return None
+cdef object read_message(Source* text, int depth):
+    """The message in an envelope that `encoding` may have written. None is within another."""
+    cdef PyObject* found = layout_opened(text.at, text.end - text.at)
+    if found == NULL or text.in_message:
+        refuse()
+    text.at += PyBytes_GET_SIZE((<Layout>found).opening)
+    text.in_message = True
+    message = read_fields(text, <Layout>found, depth + 1)
+    text.in_message = False
+    return message
+
+
+cdef object read_fields(Source* text, Layout layout, int depth):
+    """The message whose fields and the end of whose envelope come next."""
+    cdef const char* start = text.at
     if layout.direct:
-        made = put_together(layout, kwargs)
+        made = made_of(layout, text, depth)
         if made is not None:
             return made
+        text.at = start
+    kwargs = read_value(text, depth)
+    skip(text, b"}", 1)
+    if type(kwargs) is not dict or not kwargs:
+        refuse()
     try:
         return layout.cls(**kwargs)
     except Exception:
-        return None                    # upstream returns something else, and warns
+        refuse()                       # upstream returns something else, and warns
 
 
-# ---- a walk through everything -----------------------------------------------------------------
+# ---- values ------------------------------------------------------------------------------------
 
-cdef int revive_mapping(PyObject* values, int depth) except -1:
-    cdef PyObject* key = NULL
-    cdef PyObject* value = NULL
-    cdef PyTypeObject* cls
-    cdef Items items
-    items_of(values, &items)
-    while next_item(&items, &key, &value):
-        cls = Py_TYPE(value)
-        if cls == &PyDict_Type:
-            if has_lc(value):
-                made = message_of(value, depth + 1)
-                if made is None:
-                    return UNUSUAL
-                # no key is new: this may be done while walking
-                PyDict_SetItem(<object>values, <object>key, made)
-                continue
-        if revive(value, cls, depth):
-            return UNUSUAL
-    return DONE
+cdef inline object read_key(Source* text):
+    """A key with its colon; `lc` is none, but in envelopes that `encoding` may have written."""
+    key = read_word(text)
+    if text.at[0] != c":" or not is_key(<PyObject*>key):
+        refuse()
+    text.at += 1
+    return key
 
 
-cdef int revive_list(PyObject* values, int depth) except -1:
-    cdef PyObject* value
-    cdef PyTypeObject* cls
-    cdef Py_ssize_t i
-    for i in range(PyList_GET_SIZE(values)):
-        value = PyList_GET_ITEM(values, i)
-        cls = Py_TYPE(value)
-        if cls == &PyDict_Type:
-            if has_lc(value):
-                made = message_of(value, depth + 1)
-                if made is None:
-                    return UNUSUAL
-                Py_INCREF(made)
-                PyList_SetItem(<object>values, i, made)
-                continue
-        if revive(value, cls, depth):
-            return UNUSUAL
-    return DONE
+cdef object read_mapping(Source* text, int depth):
+    cdef dict made
+    if text.end - text.at > 5 and memcmp(text.at + 1, b'"lc":', 5) == 0:
+        return read_message(text, depth)
+    made = {}
+    if text.at[1] == c"}":
+        text.at += 2
+        return made
+    if depth > MAX_DEPTH:
+        refuse()
+    while True:
+        text.at += 1
+        key = read_key(text)
+        PyDict_SetItem(made, key, read_value(text, depth + 1))
+        if text.at[0] != c",":
+            skip(text, b"}", 1)
+            return made
 
 
-cdef inline int revive(PyObject* value, PyTypeObject* cls, int depth) except -1:
-    """What is within a value that isn't an envelope itself."""
-    if cls == &PyDict_Type:
-        if PyDict_GET_SIZE(value) == 0:
-            return DONE
-        return UNUSUAL if depth > MAX_DEPTH else revive_mapping(value, depth + 1)
-    if cls == &PyList_Type:
-        if PyList_GET_SIZE(value) == 0:
-            return DONE
-        return UNUSUAL if depth > MAX_DEPTH else revive_list(value, depth + 1)
-    if cls == &PyFloat_Type:
-        # perhaps an integer of more than 64 bits, which orjson reads as a float
-        return not -TOO_LARGE < PyFloat_AS_DOUBLE(value) < TOO_LARGE
-    return DONE
+cdef object read_list(Source* text, int depth):
+    cdef list made = []
+    if text.at[1] == c"]":
+        text.at += 2
+        return made
+    if depth > MAX_DEPTH:
+        refuse()
+    while True:
+        text.at += 1
+        made.append(read_value(text, depth + 1))
+        if text.at[0] != c",":
+            skip(text, b"]", 1)
+            return made
 
 
-cdef object decoded(object data, object otherwise):
-    cdef object value
-    try:
-        value = loads(data)
-    except JSONDecodeError:
-        return otherwise
-    if type(value) is dict and has_lc(<PyObject*>value):
-        value = message_of(<PyObject*>value, 0)
-        return otherwise if value is None else value
-    if revive(<PyObject*>value, Py_TYPE(<PyObject*>value), 0):
-        return otherwise
-    return value
+cdef object read_value(Source* text, int depth):
+    cdef char first = text.at[0]
+    if first == c'"':
+        return read_string(text)
+    if first == c"{":
+        return read_mapping(text, depth)
+    if first == c"[":
+        return read_list(text, depth)
+    if first == c"n":
+        skip(text, b"null", 4)
+        return None
+    if first == c"t":
+        skip(text, b"true", 4)
+        return True
+    if first == c"f":
+        skip(text, b"false", 5)
+        return False
+    return read_number(text)
 
 
 def decode(data, otherwise):
@@ -336,10 +280,25 @@ def decode(data, otherwise):
         data: the text, as UTF-8.
         otherwise: what to return where upstream has to read the text.
     """
+    cdef Source text
+    cdef bint collecting
+    if type(data) is not bytes:
+        if not isinstance(data, (bytearray, memoryview)):
+            return otherwise
+        try:
+            data = bytes(data)
+        except ValueError:
+            return otherwise           # a view that was released
+    text.at = PyBytes_AS_STRING(data)
+    text.end = text.at + PyBytes_GET_SIZE(data)
+    text.in_message = False
     # all that is made is in use: there is nothing to be collected
-    cdef bint collecting = PyGC_Disable()
+    collecting = PyGC_Disable()
     try:
-        return decoded(data, otherwise)
+        value = read_value(&text, 0)
+        return value if text.at == text.end else otherwise
+    except ValueError:
+        return otherwise
     finally:
         if collecting:
             PyGC_Enable()

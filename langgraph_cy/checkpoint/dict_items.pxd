@@ -50,6 +50,13 @@ cdef extern from *:
         items->position = 0;
     }
 
+    /* Where so many items lie, NULL if there are others or they don't lie so. */
+    static inline const lgcy_entry *lgcy_entries_of(PyObject *mapping, Py_ssize_t count) {
+        lgcy_items items;
+        lgcy_items_of(mapping, &items);
+        return items.end - items.at == count && PyDict_GET_SIZE(mapping) == count ? items.at : NULL;
+    }
+
     static inline int lgcy_next_item(lgcy_items *items, PyObject **key, PyObject **value) {
         while (items->at < items->end) {
             const lgcy_entry *entry = items->at++;
@@ -74,6 +81,10 @@ cdef extern from *:
     """
     ctypedef struct Items "lgcy_items":
         pass
+    ctypedef struct Entry "lgcy_entry":
+        PyObject* key
+        PyObject* value
 
     void items_of "lgcy_items_of"(PyObject* mapping, Items* items) noexcept
+    const Entry* entries_of "lgcy_entries_of"(PyObject* mapping, Py_ssize_t count) noexcept
     bint next_item "lgcy_next_item"(Items* items, PyObject** key, PyObject** value) noexcept

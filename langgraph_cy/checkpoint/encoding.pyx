@@ -14,7 +14,7 @@ runs, nor any other thread: what is written is what was seen on the walk.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject, PyTypeObject
 from libc.math cimport isfinite
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from orjson import JSONEncodeError, dumps
 
@@ -34,7 +34,6 @@ from langgraph_cy.checkpoint.fragments cimport (
 )
 from langgraph_cy.checkpoint.fragments cimport text_of as text_of_record
 from langgraph_cy.checkpoint.json_survey cimport (
-    DECLINED,
     MANY_FLOATS,
     MAX_DEPTH,
     MIXED,
@@ -49,13 +48,11 @@ from langgraph_cy.checkpoint.json_text cimport (
     give_up,
     length_of,
     put,
-    put_char,
     put_integer,
     put_key,
+    put_lead,
     put_long,
-    put_short,
     put_string,
-    put_word,
     room_for,
 )
 from langgraph_cy.checkpoint.look_ahead cimport MANY, Ahead, look_ahead
@@ -67,11 +64,13 @@ from langgraph_cy.checkpoint.messages cimport (
     LIST_OF_TYPED,
     LITERAL,
     MAPPING,
+    NOT_EXTRAS,
     NULL_ONLY,
     OPTIONAL_INTEGER,
     OPTIONAL_STRING,
     OPTIONAL_TYPED,
     STRING,
+    TOOL_CALLS,
     TYPED,
     Kind,
     Layout,
@@ -101,11 +100,6 @@ cdef extern from "Python.h":
     bint PyGC_Disable() noexcept
     bint PyGC_Enable() noexcept
 
-cdef str TOOL_CALLS = "tool_calls"
-
-# Keys that a constructor of a message takes for something else than a field.
-cdef frozenset NOT_EXTRAS = frozenset(("self", "content_blocks"))
-
 
 # ---- values without messages -------------------------------------------------------------------
 
@@ -118,154 +112,192 @@ cdef bytes written(object value):
 
 # ---- values with messages ----------------------------------------------------------------------
 #
-# Each of these returns PLAIN, or DECLINED; then what has been written is of no use. With a trace
-# the value is within a message: what it consists of is noted, and messages in it are declined,
-# since pydantic makes dictionaries of them.
+# Each of these adds something to a text at `at` and returns what is behind it; NULL without an
+# error: the value is declined, and what has been written is of no use. With a trace the value is
+# within a message: what it consists of is noted, and messages in it are declined, since pydantic
+# makes dictionaries of them.
 
-cdef int put_by_orjson(Text* text, PyObject* value) except -1:
+cdef char* put_by_orjson(Text* text, char* at, PyObject* value) except NULL:
     cdef bytes found = dumps(<object>value)
-    put(text, PyBytes_AS_STRING(found), PyBytes_GET_SIZE(found))
-    return PLAIN
+    return put(text, at, PyBytes_AS_STRING(found), PyBytes_GET_SIZE(found))
 
 
-cdef inline Py_ssize_t place(Text* text) noexcept:
-    """Where the text goes on, among its own characters."""
-    return text.at - text.start
+cdef inline char* put_few(Text* text, char* at, const char* chars, Py_ssize_t length) except NULL:
+    memcpy(at, chars, length)
+    return room_for(text, at + length, 0)
 
 
-cdef inline int put_end(Text* text, Py_ssize_t start, char opening, char closing) except -1:
-    """End a container that was begun there: each item was written with a comma before it."""
-    if place(text) == start:
-        put_char(text, opening)
+cdef inline char* put_end(
+    Text* text, char* at, Py_ssize_t start, char opening, char closing
+) except NULL:
+    """End a container that began there: each item was written with a comma before it."""
+    if at == text.start + start:
+        at[0] = opening
+        at += 1
     else:
         text.start[start] = opening
-    put_char(text, closing)
-    return PLAIN
+    at[0] = closing
+    return room_for(text, at + 1, 0)
 
 
-cdef int put_mapping(Text* text, PyObject* values, Trace* trace, int depth) except -1:
+cdef char* put_mapping(
+    Text* text, char* at, PyObject* values, Trace* trace, int depth
+) except? NULL:
     cdef PyObject* key = NULL
     cdef PyObject* value = NULL
-    cdef Py_ssize_t start = place(text)
+    cdef Py_ssize_t start
     cdef Items items
     if depth > MAX_DEPTH:
-        return DECLINED
+        return NULL
     if trace != NULL:
         note_dict(trace, values)
     if PyDict_GET_SIZE(values) == 0:
-        return put(text, b"{}", 2)
+        return put_few(text, at, b"{}", 2)
+    at = room_for(text, at, 0)
+    start = at - text.start
     items_of(values, &items)
     while next_item(&items, &key, &value):
-        if not put_key(text, key) or put_value(text, value, trace, depth + 1):
-            return DECLINED
-    return put_end(text, start, c"{", c"}")
+        at = put_key(text, at, key)
+        if at == NULL:
+            return NULL
+        at = put_value(text, at, value, trace, depth + 1)
+        if at == NULL:
+            return NULL
+    return put_end(text, at, start, c"{", c"}")
 
 
-cdef int put_items(
-    Text* text, PyObject* values, Py_ssize_t count, Trace* trace, int depth
-) except -1:
+cdef char* put_items(
+    Text* text, char* at, PyObject* values, Py_ssize_t count, Trace* trace, int depth
+) except? NULL:
     """The items of a list or a tuple that is `depth` deep."""
-    cdef Py_ssize_t i, start = place(text)
+    cdef Py_ssize_t i, start
+    at = room_for(text, at, 0)
+    start = at - text.start
     for i in range(count):
-        put_char(text, c",")
-        if put_value(text, PySequence_Fast_GET_ITEM(values, i), trace, depth + 1):
-            return DECLINED
-    return put_end(text, start, c"[", c"]")
+        at[0] = c","
+        at = put_value(text, at + 1, PySequence_Fast_GET_ITEM(values, i), trace, depth + 1)
+        if at == NULL:
+            return NULL
+    return put_end(text, at, start, c"[", c"]")
 
 
-cdef int put_list(Text* text, PyObject* values, Trace* trace, int depth) except -1:
+cdef char* put_list(Text* text, char* at, PyObject* values, Trace* trace, int depth) except? NULL:
     cdef Py_ssize_t count = PyList_GET_SIZE(values)
     if depth > MAX_DEPTH:
-        return DECLINED
+        return NULL
     if trace != NULL:
         note_list(trace, values)
     if count >= MANY_FLOATS and are_floats(values):
-        return put_by_orjson(text, values)
+        return put_by_orjson(text, at, values)
     if trace == NULL and count and layout_of(Py_TYPE(PyList_GET_ITEM(values, 0))) != NULL:
-        return put_messages(text, values, depth)
-    return put_items(text, values, count, trace, depth)
+        return put_messages(text, at, values, depth)
+    return put_items(text, at, values, count, trace, depth)
 
 
-cdef int put_tuple(Text* text, PyObject* values, Trace* trace, int depth) except -1:
+cdef char* put_tuple(Text* text, char* at, PyObject* values, Trace* trace, int depth) except? NULL:
     if depth > MAX_DEPTH:
-        return DECLINED
+        return NULL
     if trace != NULL:
         note_tuple(trace, values)
-    return put_items(text, values, PyTuple_GET_SIZE(values), trace, depth)
+    return put_items(text, at, values, PyTuple_GET_SIZE(values), trace, depth)
 
 
-cdef int put_value(Text* text, PyObject* value, Trace* trace, int depth) except -1:
-    cdef PyTypeObject* cls = Py_TYPE(value)
-    if cls == &PyUnicode_Type:
-        return not put_string(text, value)
+cdef inline char* put_value(
+    Text* text, char* at, PyObject* value, Trace* trace, int depth
+) except? NULL:
+    if Py_TYPE(value) == &PyUnicode_Type:
+        return put_string(text, at, value)
+    if Py_TYPE(value) == &PyLong_Type:
+        return put_integer(text, at, value)
     if value == Py_None:
-        return put(text, b"null", 4)
-    if cls == &PyLong_Type:
-        return not put_integer(text, value)
-    if cls == &PyDict_Type:
-        return put_mapping(text, value, trace, depth)
+        return put_few(text, at, b"null", 4)
+    if Py_TYPE(value) == &PyDict_Type:
+        return put_mapping(text, at, value, trace, depth)
+    return put_other_value(text, at, value, trace, depth)
+
+
+cdef char* put_other_value(
+    Text* text, char* at, PyObject* value, Trace* trace, int depth
+) except? NULL:
+    cdef PyTypeObject* cls = Py_TYPE(value)
     if cls == &PyList_Type:
-        return put_list(text, value, trace, depth)
+        return put_list(text, at, value, trace, depth)
     if cls == &PyBool_Type:
-        return put(text, b"true", 4) if value == Py_True else put(text, b"false", 5)
+        if value == Py_True:
+            return put_few(text, at, b"true", 4)
+        return put_few(text, at, b"false", 5)
     if cls == &PyFloat_Type:
-        return put_by_orjson(text, value) if isfinite(PyFloat_AS_DOUBLE(value)) else DECLINED
+        return put_by_orjson(text, at, value) if isfinite(PyFloat_AS_DOUBLE(value)) else NULL
     if cls == &PyTuple_Type:
-        return put_tuple(text, value, trace, depth)
-    return put_message(text, value) if trace == NULL else DECLINED
+        return put_tuple(text, at, value, trace, depth)
+    return put_message(text, at, value) if trace == NULL else NULL
 
 
 # ---- messages ----------------------------------------------------------------------------------
 
-cdef int put_content(Text* text, PyObject* value, Trace* trace) except -1:
+cdef char* put_content(Text* text, char* at, PyObject* value, Trace* trace) except? NULL:
     cdef Py_ssize_t i
     cdef PyTypeObject* cls = Py_TYPE(value)
     if cls == &PyUnicode_Type:
-        return not put_string(text, value)
+        return put_string(text, at, value)
     if cls != &PyList_Type:
-        return DECLINED
+        return NULL
     for i in range(PyList_GET_SIZE(value)):
         cls = Py_TYPE(PyList_GET_ITEM(value, i))
         if cls != &PyUnicode_Type and cls != &PyDict_Type:
-            return DECLINED
-    return put_list(text, value, trace, 2)
+            return NULL
+    return put_list(text, at, value, trace, 2)
 
 
-cdef int put_typed(Text* text, Shape shape, PyObject* values, Trace* trace, int depth) except -1:
+cdef char* put_typed(
+    Text* text, char* at, Shape shape, PyObject* values, Trace* trace, int depth
+) except? NULL:
     cdef PyObject* key = NULL
     cdef PyObject* value = NULL
-    cdef Py_ssize_t i, guess = 0, start = place(text)
+    cdef Py_ssize_t i, start, guess = 0
     cdef unsigned int found = 0
     cdef Items items
     if Py_TYPE(values) != &PyDict_Type:
-        return DECLINED
+        return NULL
     note_dict(trace, values)
+    at = room_for(text, at, 0)
+    start = at - text.start
     items_of(values, &items)
     while next_item(&items, &key, &value):
-        if not put_key(text, key):
-            return DECLINED
-        i = index_of(shape, key, guess)
+        if guess < shape.count and key == name_at(shape, guess):
+            i = guess
+            at = put_lead(at, shape.lead[i], shape.lead_length[i])
+        else:
+            at = put_key(text, at, key)
+            if at == NULL:
+                return NULL
+            i = index_of(shape, key, guess)
         guess += 1
         if i >= 0:
             found |= 1 << i
-            if put_field(text, shape, i, value, trace, depth):
-                return DECLINED
-        elif not shape.open or put_value(text, value, trace, depth):
-            return DECLINED
-    put_end(text, start, c"{", c"}")
-    return PLAIN if found & shape.required == shape.required else DECLINED
+            at = put_field(text, at, shape, i, value, trace, depth)
+        elif shape.open:
+            at = put_value(text, at, value, trace, depth)
+        else:
+            return NULL
+        if at == NULL:
+            return NULL
+    if found & shape.required != shape.required:
+        return NULL
+    return put_end(text, at, start, c"{", c"}")
 
 
-cdef int put_list_of_typed(
-    Text* text, Shape shape, PyObject* values, Trace* trace, int depth
-) except -1:
-    cdef Py_ssize_t i, start = place(text)
+cdef char* put_list_of_typed(
+    Text* text, char* at, Shape shape, PyObject* values, Trace* trace, int depth
+) except? NULL:
+    cdef Py_ssize_t i, start = at - text.start
     note_list(trace, values)
     for i in range(PyList_GET_SIZE(values)):
-        put_char(text, c",")
-        if put_typed(text, shape, PyList_GET_ITEM(values, i), trace, depth):
-            return DECLINED
-    return put_end(text, start, c"[", c"]")
+        at[0] = c","
+        at = put_typed(text, at + 1, shape, PyList_GET_ITEM(values, i), trace, depth)
+        if at == NULL:
+            return NULL
+    return put_end(text, at, start, c"[", c"]")
 
 
 cdef enum:
@@ -276,72 +308,81 @@ cdef enum:
     DICTIONARY = 1 << TYPED | 1 << OPTIONAL_TYPED
 
 
-cdef inline int put_field(
-    Text* text, Shape shape, Py_ssize_t i, PyObject* value, Trace* trace, int depth
-) except -1:
-    """DECLINED unless pydantic dumps and validates the value of a field as it is."""
+cdef inline char* put_field(
+    Text* text, char* at, Shape shape, Py_ssize_t i, PyObject* value, Trace* trace, int depth
+) except? NULL:
+    """Declined unless pydantic dumps and validates the value of a field as it is."""
     cdef unsigned int kind = 1 << shape.kinds[i]
     if Py_TYPE(value) == &PyUnicode_Type and kind & TEXT:
-        return not put_string(text, value)
+        return put_string(text, at, value)
     if value == Py_None and kind & NULLABLE:
-        return put(text, b"null", 4)
+        return put_few(text, at, b"null", 4)
+    if value == shape.usual[i]:
+        at = put_lead(at, shape.usual_text[i], shape.usual_length[i])
+        return room_for(text, at, 0)
     if Py_TYPE(value) == &PyLong_Type and kind & NUMBER:
-        return not put_integer(text, value)
-    return put_other_field(text, shape, i, value, trace, depth)
+        return put_integer(text, at, value)
+    return put_other_field(text, at, shape, i, value, trace, depth)
 
 
-cdef inline int put_certain_string(
-    Text* text, Shape shape, Py_ssize_t i, PyObject* value
-) except -1:
+cdef inline char* put_certain_string(
+    Text* text, char* at, Shape shape, Py_ssize_t i, PyObject* value
+) except? NULL:
     if shape.kinds[i] == LITERAL and is_one_of(value, shape.detail[i]):
-        return not put_word(text, value)
+        return put_string(text, at, value)
     if shape.kinds[i] == EMPTY_STRING and PyUnicode_GET_LENGTH(value) == 0:
-        return put(text, b'""', 2)
-    return DECLINED
+        return put_few(text, at, b'""', 2)
+    return NULL
 
 
-cdef int put_other_field(
-    Text* text, Shape shape, Py_ssize_t i, PyObject* value, Trace* trace, int depth
-) except -1:
+cdef char* put_other_field(
+    Text* text, char* at, Shape shape, Py_ssize_t i, PyObject* value, Trace* trace, int depth
+) except? NULL:
     cdef Kind kind = shape.kinds[i]
     cdef PyTypeObject* cls = Py_TYPE(value)
     if kind == ANY:
-        return put_value(text, value, trace, depth + 1)
+        return put_value(text, at, value, trace, depth + 1)
     if kind == CONTENT:
-        return put_content(text, value, trace)
+        return put_content(text, at, value, trace)
     if cls == &PyDict_Type:
         if kind == MAPPING:
-            return put_mapping(text, value, trace, depth + 1)
+            return put_mapping(text, at, value, trace, depth + 1)
         if 1 << kind & DICTIONARY:
-            return put_typed(text, <Shape>shape.detail[i], value, trace, depth + 1)
+            return put_typed(text, at, <Shape>shape.detail[i], value, trace, depth + 1)
     elif cls == &PyUnicode_Type:
-        return put_certain_string(text, shape, i, value)
+        return put_certain_string(text, at, shape, i, value)
     elif cls == &PyList_Type and kind == LIST_OF_TYPED:
-        return put_list_of_typed(text, <Shape>shape.detail[i], value, trace, depth + 2)
-    return DECLINED
+        return put_list_of_typed(text, at, <Shape>shape.detail[i], value, trace, depth + 2)
+    return NULL
 
 
-cdef int put_extras(Text* text, Layout layout, PyObject* extras, Trace* trace) except -1:
+cdef char* put_extras(
+    Text* text, char* at, Layout layout, PyObject* extras, Trace* trace
+) except? NULL:
     cdef PyObject* key = NULL
     cdef PyObject* value = NULL
     cdef Items items
     if extras == Py_None:
-        return PLAIN
+        return at
     if extras == NULL or Py_TYPE(extras) != &PyDict_Type:
-        return DECLINED
+        return NULL
     note_dict(trace, extras)
     items_of(extras, &items)
     while next_item(&items, &key, &value):
-        if not layout.open or not put_key(text, key):
-            return DECLINED
-        if index_of(layout, key, 0) >= 0 or <object>key in NOT_EXTRAS:
-            return DECLINED
-        if put_value(text, value, trace, 2):
-            return DECLINED
-    return PLAIN
+        if not layout.open:
+            return NULL
+        at = put_key(text, at, key)
+        if at == NULL or index_of(layout, key, 0) >= 0 or <object>key in NOT_EXTRAS:
+            return NULL
+        at = put_value(text, at, value, trace, 2)
+        if at == NULL:
+            return NULL
+    return at
 
 
-cdef int put_fields(Text* text, Layout layout, PyObject* fields, Trace* trace) except -1:
+cdef char* put_fields(
+    Text* text, char* at, Layout layout, PyObject* fields, Trace* trace
+) except? NULL:
     """What is in the `__dict__` of a message."""
     cdef PyObject* key = NULL
     cdef PyObject* value = NULL
@@ -350,24 +391,26 @@ cdef int put_fields(Text* text, Layout layout, PyObject* fields, Trace* trace) e
     cdef Py_ssize_t i = 0
     cdef Items items
     if fields == NULL or PyDict_GET_SIZE(fields) != layout.count:
-        return DECLINED
+        return NULL
     note_dict(trace, fields)
     items_of(fields, &items)
     while next_item(&items, &key, &value):
         if key != name_at(layout, i):
             if Py_TYPE(key) != &PyUnicode_Type or not same_text(key, name_at(layout, i)):
-                return DECLINED
-        put_short(text, layout.lead[i], layout.lead_length[i])
-        if put_field(text, layout, i, value, trace, 1):
-            return DECLINED
+                return NULL
+        at = put_lead(at, layout.lead[i], layout.lead_length[i])
+        at = put_field(text, at, layout, i, value, trace, 1)
+        if at == NULL:
+            return NULL
         if i == 1:
             parsed = value
         if layout.kinds[i] == LIST_OF_TYPED:
             calls |= PyList_GET_SIZE(value) > 0
         i += 1
     if layout.parses_calls and not calls and PyDict_GET_SIZE(parsed):
-        return TOOL_CALLS in <dict>parsed          # the class would parse these
-    return PLAIN
+        if TOOL_CALLS in <dict>parsed:
+            return NULL                # the class would parse these
+    return at
 
 
 cdef Journal journal           # used by one walk at a time, see above
@@ -378,33 +421,36 @@ cdef enum:
     MOST_RESERVED = 1 << 22    # bytes for messages that are to come
 
 
-cdef int put_new(Text* text, PyObject* message, PyObject* known) except -1:
+cdef char* put_new(Text* text, char* at, PyObject* message, PyObject* known) except? NULL:
     """A message that has changed or is new, of a class with this layout."""
     cdef Layout layout = <Layout>known
     cdef Py_ssize_t start
-    entered(&journal, message, length_of(text))
-    put(text, PyBytes_AS_STRING(layout.opening), PyBytes_GET_SIZE(layout.opening))
-    start = place(text)
-    if put_fields(text, layout, fields_at(message), &journal.trace):
-        return DECLINED
-    if put_extras(text, layout, extras_at(message), &journal.trace):
-        return DECLINED
-    put_end(text, start, c"{", c"}")
-    put_char(text, c"}")
-    left(&journal, length_of(text))
-    return PLAIN
+    entered(&journal, message, length_of(text, at))
+    at = put(text, at, PyBytes_AS_STRING(layout.opening), PyBytes_GET_SIZE(layout.opening))
+    start = at - text.start
+    at = put_fields(text, at, layout, fields_at(message), &journal.trace)
+    if at == NULL:
+        return NULL
+    at = put_extras(text, at, layout, extras_at(message), &journal.trace)
+    if at == NULL:
+        return NULL
+    at = put_end(text, at, start, c"{", c"}")
+    at[0] = c"}"
+    at = room_for(text, at + 1, 0)
+    left(&journal, length_of(text, at))
+    return at
 
 
-cdef int put_message(Text* text, PyObject* message) except -1:
-    """DECLINED, too, if it isn't one."""
+cdef char* put_message(Text* text, char* at, PyObject* message) except? NULL:
+    """Declined, too, if it isn't one."""
     cdef Record* record = find(message, NULL)
     cdef PyObject* layout = layout_of(Py_TYPE(message))
     if record != NULL:
-        return put(text, record.chars, record.length)
-    return DECLINED if layout == NULL else put_new(text, message, layout)
+        return put(text, at, record.chars, record.length)
+    return NULL if layout == NULL else put_new(text, at, message, layout)
 
 
-cdef int put_messages(Text* text, PyObject* values, int depth) except -1:
+cdef char* put_messages(Text* text, char* at, PyObject* values, int depth) except? NULL:
     """A list which begins with a message. Texts that follow each other are copied as one."""
     cdef Py_ssize_t i, length = 0, rest = 0
     cdef PyObject* message
@@ -413,7 +459,9 @@ cdef int put_messages(Text* text, PyObject* values, int depth) except -1:
     cdef Record* record
     cdef Record* last = NULL           # one whose text has yet to be copied
     cdef char* chars = NULL            # where that text, and those before it, begins
-    put_char(text, c"[")
+    at = room_for(text, at, 0)
+    at[0] = c"["
+    at += 1
     for i in range(PyList_GET_SIZE(values)):
         message = PyList_GET_ITEM(values, i)
         record = find(message, last)
@@ -423,8 +471,9 @@ cdef int put_messages(Text* text, PyObject* values, int depth) except -1:
                 last = record
                 continue
         if last != NULL:
-            put_long(text, chars, length)
-            put_char(text, c",")
+            at = put_long(text, at, chars, length)
+            at[0] = c","
+            at += 1
         last = record
         if record != NULL:
             chars = record.chars
@@ -432,24 +481,25 @@ cdef int put_messages(Text* text, PyObject* values, int depth) except -1:
             continue
         layout = layout_of(Py_TYPE(message))
         if layout == NULL:
-            if put_value(text, message, NULL, depth + 1):
-                return DECLINED
+            at = put_value(text, at, message, NULL, depth + 1)
         else:
             if rest == 0:              # the first one
                 rest = PyList_GET_SIZE(values) - i
-                room_for(text, min(rest, MOST_RESERVED // typical) * typical)
-                if rest >= MANY:
-                    memset(&ahead, 0, sizeof(ahead))
+                at = room_for(text, at, min(rest, MOST_RESERVED // typical) * typical)
+                memset(&ahead, 0, sizeof(ahead))
             if rest >= MANY:
                 look_ahead(&ahead, values, i)
-            if put_new(text, message, layout):
-                return DECLINED
-        put_char(text, c",")
+            at = put_new(text, at, message, layout)
+        if at == NULL:
+            return NULL
+        at[0] = c","
+        at += 1
     if last != NULL:
-        put_long(text, chars, length)
-        put_char(text, c",")
-    text.at[-1] = c"]"
-    return PLAIN
+        at = put_long(text, at, chars, length)
+        at[0] = c","
+        at += 1
+    at[-1] = c"]"
+    return room_for(text, at, 0)
 
 
 # ---- whole values ------------------------------------------------------------------------------
@@ -469,17 +519,19 @@ cdef bytes text_with_messages(object value):
     cdef bytes whole = None
     cdef Py_ssize_t room = 0
     cdef Record* record
-    begin(&text)
+    cdef char* at = begin(&text)
     try:
-        if put_value(&text, <PyObject*>value, NULL, 0):
+        at = put_value(&text, at, <PyObject*>value, NULL, 0)
+        if at == NULL:
             return None
         if journal.count:
-            typical = length_of(&text) // journal.count * 17 // 16 + 1
+            typical = length_of(&text, at) // journal.count * 17 // 16 + 1
         if text.count == 1 and text.insertions[0].at == 1 and is_list_of_messages(value):
             record = find(PyList_GET_ITEM(<PyObject*>value, 0), NULL)
-            whole = grown(record, text.insertions[0].length, text.start + 1, place(&text) - 1)
+            whole = grown(
+                record, text.insertions[0].length, text.start + 1, at - text.start - 1)
         if whole is None:
-            whole = finish(&text, &room)
+            whole = finish(&text, at, &room)
         keep(&journal, whole, room, None)
         return whole
     finally:
@@ -509,6 +561,7 @@ cdef list texts_of(list messages):
     cdef Text text
     cdef bytes alone
     cdef Py_ssize_t i
+    cdef char* at
     begin(&text)
     try:
         for i in range(len(messages)):
@@ -518,10 +571,12 @@ cdef list texts_of(list messages):
                 found.append(text_of_record(record))
                 continue
             layout = layout_of(Py_TYPE(message))
-            if layout == NULL or put_new(&text, message, layout):
+            if layout == NULL:
                 return None
-            alone = PyBytes_FromStringAndSize(text.start, text.at - text.start)
-            text.at = text.start
+            at = put_new(&text, text.start, message, layout)
+            if at == NULL:
+                return None
+            alone = PyBytes_FromStringAndSize(text.start, at - text.start)
             new.append(alone)
             found.append(alone)
         keep(&journal, None, 0, new)

@@ -386,6 +386,11 @@ cdef int forget(size_t i) except -1:
     return 0
 
 
+cdef inline bint fits(Py_ssize_t more) noexcept:
+    """Whether one more record of that many bytes is within the bounds."""
+    return entries < MAX_ENTRIES and held + more <= MAX_BYTES
+
+
 cdef int evict(Py_ssize_t more) except -1:
     """Keep within the bounds with one more record of that many bytes.
 
@@ -393,7 +398,7 @@ cdef int evict(Py_ssize_t more) except -1:
     the oldest would throw out just those that are needed next.
     """
     global hand
-    while entries and (entries >= MAX_ENTRIES or held + more > MAX_BYTES):
+    while entries and not fits(more):
         hand = (hand + 1) & mask
         forget(hand)
     return 0
@@ -470,8 +475,8 @@ cdef int keep(Journal* journal, bytes whole, Py_ssize_t room, list texts) except
     cdef Batch batch
     cdef Record* record
     cdef Written* written
-    cdef Slot* slot
     cdef PyObject* message
+    cdef size_t at
     cdef bytes own
     cdef bint share = False
     if count == 0:
@@ -505,13 +510,16 @@ cdef int keep(Journal* journal, bytes whole, Py_ssize_t room, list texts) except
         record.length = <uint32_t>written.length
         record.words = batch.words + written.first
         record.count = <uint32_t>written.count
-        forget(slot_of(message))
+        at = slot_of(message)
         size = cost(record, False)
-        if size > longest:
-            continue
-        evict(size)
+        if slots[at].message != NULL or size > longest or not fits(size):
+            forget(at)
+            if size > longest:
+                continue
+            evict(size)
+            at = slot_of(message)
         size = cost(record, batch.shared is not None)
-        if entries >= MAX_ENTRIES or held + size > MAX_BYTES:
+        if not fits(size):
             continue
         if batch.shared is not None:
             own = whole
@@ -530,9 +538,8 @@ cdef int keep(Journal* journal, bytes whole, Py_ssize_t room, list texts) except
         record.batch = <PyObject*>batch
         record.message = message
         refer(record.words, record.count, True)
-        slot = slots + slot_of(message)
-        slot.message = message
-        slot.record = record
+        slots[at].message = message
+        slots[at].record = record
         entries += 1
         held += size
         batch.live += 1

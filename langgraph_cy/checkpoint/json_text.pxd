@@ -127,17 +127,18 @@ cdef enum:
 
 
 cdef struct Text:
-    # JSON text that grows.
+    # JSON text that grows. Where it goes on, `at`, is handed from one function to the next.
     PyObject* buffer      # bytes, owned, of which `start` to `end` are the characters
     char* start
-    char* at              # where the text goes on
     char* end
     Py_ssize_t inserted   # chars of the insertions
     Py_ssize_t count
     Insertion insertions[MOST_INSERTIONS]
 
 cdef enum:
-    SPARE = 64            # bytes that there always is room for: whoever takes some sees to it
+    # Bytes that there is room for wherever a value may end. What comes before a value, a comma or a
+    # key, takes less than half of them and asks for no more; a value asks for what it takes.
+    SPARE = 128
     FEW = 32
     WORD = 39             # of what is known as a word: characters with `,"` and `":`
     WORDS = 1024
@@ -154,65 +155,63 @@ cdef struct Word:
 cdef Word words[WORDS]    # by address, in one of some places
 
 
-cdef int begin(Text* text) except -1
-cdef bytes finish(Text* text, Py_ssize_t* room)
+cdef char* begin(Text* text) except NULL
+cdef bytes finish(Text* text, char* at, Py_ssize_t* room)
 cdef void give_up(Text* text) noexcept
 cdef void set_length(PyObject* data, Py_ssize_t length) noexcept
-cdef int enlarge(Text* text, Py_ssize_t more) except -1
-cdef int put_long(Text* text, const char* chars, Py_ssize_t length) except -1
-cdef int put_other(Text* text, PyObject* value) except -1
-cdef int put_new_key(Text* text, PyObject* key) except -1
-cdef int put_long_integer(Text* text, PyObject* value) except -1
+cdef char* enlarge(Text* text, char* at, Py_ssize_t more) except NULL
+cdef char* put_long(Text* text, char* at, const char* chars, Py_ssize_t length) except NULL
+cdef char* put_string(Text* text, char* at, PyObject* value) except? NULL
+cdef char* put_new_key(Text* text, char* at, PyObject* key) except? NULL
+cdef char* put_long_integer(Text* text, char* at, PyObject* value) except? NULL
 
 
-cdef inline int room_for(Text* text, Py_ssize_t more) except -1:
-    """Have room for so many bytes and the SPARE ones."""
-    if text.end - text.at < more + SPARE:
-        enlarge(text, more + SPARE)
-    return 0
+cdef inline char* room_for(Text* text, char* at, Py_ssize_t more) except NULL:
+    """Have room for so many bytes and the SPARE ones. Returns where `at` is now."""
+    if text.end - at < more + SPARE:
+        return enlarge(text, at, more + SPARE)
+    return at
 
 
-cdef inline Py_ssize_t length_of(Text* text) noexcept:
-    return text.at - text.start + text.inserted
+cdef inline Py_ssize_t length_of(Text* text, char* at) noexcept:
+    return at - text.start + text.inserted
 
 
-cdef inline int put(Text* text, const char* chars, Py_ssize_t length) except -1:
+# Each of these adds something at `at` and returns what is behind it. NULL without an error: JSON
+# doesn't have it.
+
+cdef inline char* put(Text* text, char* at, const char* chars, Py_ssize_t length) except NULL:
     """Add what is JSON text already."""
-    room_for(text, length)
-    memcpy(text.at, chars, length)
-    text.at += length
-    return 0
+    at = room_for(text, at, length)
+    memcpy(at, chars, length)
+    return at + length
 
 
-cdef inline int put_short(Text* text, const char* chars, Py_ssize_t length) except -1:
-    """`put` of so few that FEW are copied always: these have to be there."""
-    if length > FEW:
-        return put(text, chars, length)
-    memcpy(text.at, chars, FEW)
-    text.at += length
-    return room_for(text, 0)
+cdef inline char* put_lead(char* at, const char* chars, Py_ssize_t length) noexcept:
+    """Add what comes before a value, FEW characters at most. There are as many at `chars`."""
+    memcpy(at, chars, FEW)
+    return at + length
 
 
-cdef inline int put_char(Text* text, char char) except -1:
-    """Add a character."""
-    text.at[0] = char
-    text.at += 1
-    return room_for(text, 0)
-
-
-cdef inline int put_string(Text* text, PyObject* value) except -1:
-    """Add a str. Returns whether JSON has it: UTF-8 has no surrogates."""
-    cdef Py_ssize_t length
-    cdef char* at
-    if PyUnicode_IS_COMPACT_ASCII(value):
-        length = PyUnicode_GET_LENGTH(value)
-        room_for(text, length + 2)
-        at = text.at
-        if copy_clean(at + 1, <const unsigned char*>PyUnicode_DATA(value), length) == length:
-            at[0] = at[length + 1] = c'"'
-            text.at = at + length + 2
-            return True
-    return put_other(text, value)
+cdef inline char* put_utf8(char* at, unsigned int char) noexcept:
+    """Write a character that isn't a surrogate, in four bytes at most. Returns what is behind."""
+    if char < 0x80:
+        at[0] = <char>char
+        return at + 1
+    if char < 0x800:
+        at[0] = <char>(0xC0 | char >> 6)
+        at[1] = <char>(0x80 | char & 0x3F)
+        return at + 2
+    if char < 0x10000:
+        at[0] = <char>(0xE0 | char >> 12)
+        at[1] = <char>(0x80 | char >> 6 & 0x3F)
+        at[2] = <char>(0x80 | char & 0x3F)
+        return at + 3
+    at[0] = <char>(0xF0 | char >> 18)
+    at[1] = <char>(0x80 | char >> 12 & 0x3F)
+    at[2] = <char>(0x80 | char >> 6 & 0x3F)
+    at[3] = <char>(0x80 | char & 0x3F)
+    return at + 4
 
 
 cdef inline size_t place_of(PyObject* string) noexcept:
@@ -229,32 +228,19 @@ cdef inline Word* word_of(PyObject* string) noexcept:
     return NULL
 
 
-cdef inline int put_key(Text* text, PyObject* key) except -1:
-    """Add a comma, a key and a colon. Returns whether JSON has such keys, and it isn't `lc`."""
+cdef inline char* put_key(Text* text, char* at, PyObject* key) except? NULL:
+    """Add a comma, a key and a colon. JSON has string keys, and `lc` isn't among them."""
     cdef Word* word = word_of(key)
     if word == NULL:
-        return put_new_key(text, key)
-    memcpy(text.at, word.chars, WORD)
-    text.at += word.length
-    room_for(text, 0)
-    return True
+        return put_new_key(text, at, key)
+    memcpy(at, word.chars, WORD)
+    return at + word.length
 
 
-cdef inline int put_word(Text* text, PyObject* value) except -1:
-    """`put_string` of one that is often the same object."""
-    cdef Word* word = word_of(value)
-    if word == NULL:
-        return put_string(text, value)
-    memcpy(text.at, word.chars + 1, WORD - 1)
-    text.at += word.length - 2
-    room_for(text, 0)
-    return True
-
-
-cdef inline int put_integer(Text* text, PyObject* value) except -1:
-    """Add an int. Returns whether it has 64 bits at most."""
+cdef inline char* put_integer(Text* text, char* at, PyObject* value) except? NULL:
+    """Add an int, of 64 bits at most."""
     cdef long number = small_number(value)
     if not 0 <= number < 10:
-        return put_long_integer(text, value)
-    put_char(text, <char>(c"0" + number))
-    return True
+        return put_long_integer(text, at, value)
+    at[0] = <char>(c"0" + number)
+    return room_for(text, at + 1, 0)

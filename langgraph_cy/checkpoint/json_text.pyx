@@ -44,35 +44,36 @@ cdef enum:
 cdef PyObject* spared = NULL       # a buffer, kept for the next text that isn't large
 
 
-cdef int begin(Text* text) except -1:
-    """Start a text. It is to be ended by `give_up`."""
+cdef char* begin(Text* text) except NULL:
+    """Start a text. It is to be ended by `give_up`. Returns where it goes on."""
     global spared
     text.buffer = spared
-    text.start = text.at = text.end = NULL
+    text.start = text.end = NULL
     text.inserted = text.count = 0
     if spared != NULL:
-        text.start = text.at = PyBytes_AS_STRING(spared)
+        text.start = PyBytes_AS_STRING(spared)
         text.end = text.start + Py_SIZE(spared)
         spared = NULL
-    return room_for(text, 0)
+    return room_for(text, text.start, 0)
 
 
-cdef bytes finish(Text* text, Py_ssize_t* room):
+cdef bytes finish(Text* text, char* end, Py_ssize_t* room):
     """The text. There may be no more of it.
 
     Args:
         text: what `begin` began.
+        end: where it would go on.
         room: is set to how long the returned bytes could become in place.
     """
     cdef Py_ssize_t i, at = 0
-    cdef Py_ssize_t length = length_of(text)
+    cdef Py_ssize_t length = length_of(text, end)
     cdef Insertion* insertion
     cdef PyObject* whole
     cdef char* to
     room[0] = length
     if text.count == 0 and length >= LARGE:
         room[0] += length // GROWTH
-        resize(text, room[0])
+        resize(text, end - text.start, room[0])
         whole = text.buffer
         text.buffer = NULL
         set_length(whole, length)
@@ -86,7 +87,7 @@ cdef bytes finish(Text* text, Py_ssize_t* room):
             at = insertion.at
             memcpy(to, insertion.chars, insertion.length)
             to += insertion.length
-        memcpy(to, text.start + at, text.at - text.start - at)
+        memcpy(to, text.start + at, end - text.start - at)
     try:
         return <bytes>whole
     finally:
@@ -109,33 +110,32 @@ cdef void set_length(PyObject* data, Py_ssize_t length) noexcept:
     forget_hash(data)
 
 
-cdef int resize(Text* text, Py_ssize_t room) except -1:
-    """Have a buffer of so many characters, of which there may be less than are used."""
-    cdef Py_ssize_t used = text.at - text.start
+cdef char* resize(Text* text, Py_ssize_t used, Py_ssize_t room) except NULL:
+    """Have a buffer of so many characters. Returns what is behind the used ones."""
     if text.buffer == NULL:
         text.buffer = PyBytes_FromStringAndSize(NULL, room)
     else:
         _PyBytes_Resize(&text.buffer, room)
     text.start = PyBytes_AS_STRING(text.buffer)
-    text.at = text.start + used
     text.end = text.start + room
-    return 0
+    return text.start + used
 
 
-cdef int enlarge(Text* text, Py_ssize_t more) except -1:
-    return resize(text, max(2 * (text.end - text.start), text.at - text.start + more, 1024))
+cdef char* enlarge(Text* text, char* at, Py_ssize_t more) except NULL:
+    cdef Py_ssize_t used = at - text.start
+    return resize(text, used, max(2 * (text.end - text.start), used + more, 1024))
 
 
-cdef int put_long(Text* text, const char* chars, Py_ssize_t length) except -1:
+cdef char* put_long(Text* text, char* at, const char* chars, Py_ssize_t length) except NULL:
     """`put` of chars that stay where they are: many of them are copied once, in the end."""
     if length < LONG or text.count == MOST_INSERTIONS:
-        return put(text, chars, length)
+        return put(text, at, chars, length)
     text.insertions[text.count].chars = chars
     text.insertions[text.count].length = length
-    text.insertions[text.count].at = text.at - text.start
+    text.insertions[text.count].at = at - text.start
     text.inserted += length
     text.count += 1
-    return 0
+    return at
 
 
 cdef char* DIGITS = "0123456789abcdef"
@@ -145,94 +145,91 @@ SHORT[8], SHORT[9], SHORT[10], SHORT[12], SHORT[13] = c"b", c"t", c"n", c"f", c"
 SHORT[34], SHORT[92] = c'"', c"\\"
 
 
-cdef inline void put_escaped(Text* text, unsigned char char) noexcept:
-    """There has to be room for six characters."""
-    cdef char* at = text.at
+cdef inline char* put_escaped(char* at, unsigned char char) noexcept:
+    """Six characters at most."""
     at[0] = c"\\"
     if SHORT[char]:
         at[1] = SHORT[char]
-        text.at += 2
-    else:
-        memcpy(at + 1, b"u00", 3)
-        at[4] = DIGITS[char >> 4]
-        at[5] = DIGITS[char & 15]
-        text.at += 6
+        return at + 2
+    memcpy(at + 1, b"u00", 3)
+    at[4] = DIGITS[char >> 4]
+    at[5] = DIGITS[char & 15]
+    return at + 6
 
 
-cdef int put_ascii(Text* text, const unsigned char* chars, Py_ssize_t length) except -1:
+cdef char* put_ascii(
+    Text* text, char* at, const unsigned char* chars, Py_ssize_t length
+) except NULL:
     cdef Py_ssize_t clean
     while True:
-        room_for(text, length)
-        clean = copy_clean(text.at, chars, length)
-        text.at += clean
+        at = room_for(text, at, length)
+        clean = copy_clean(at, chars, length)
+        at += clean
         if clean == length:
-            return 0
-        put_escaped(text, chars[clean])
+            return at
+        at = put_escaped(at, chars[clean])
         chars += clean + 1
         length -= clean + 1
 
 
-cdef int put_encoded(Text* text, PyObject* value) except -1:
-    """Add a string that isn't ASCII. Returns whether it has no surrogates."""
+cdef char* put_encoded(Text* text, char* at, PyObject* value) except? NULL:
+    """Add a string that isn't ASCII."""
     cdef Py_ssize_t i
     cdef int kind = PyUnicode_KIND(value)
     cdef void* data = PyUnicode_DATA(value)
     cdef unsigned int char
-    cdef char* at
     for i in range(PyUnicode_GET_LENGTH(value)):
         char = PyUnicode_READ(kind, data, i)
-        room_for(text, 6)
+        at = room_for(text, at, 6)
         if char < 0x20 or char == c'"' or char == c"\\":
-            put_escaped(text, <unsigned char>char)
-            continue
-        at = text.at
-        if char < 0x80:
-            at[0] = <char>char
-            text.at += 1
-        elif char < 0x800:
-            at[0] = <char>(0xC0 | char >> 6)
-            at[1] = <char>(0x80 | char & 0x3F)
-            text.at += 2
-        elif char < 0x10000:
-            if 0xD800 <= char < 0xE000:
-                return False
-            at[0] = <char>(0xE0 | char >> 12)
-            at[1] = <char>(0x80 | char >> 6 & 0x3F)
-            at[2] = <char>(0x80 | char & 0x3F)
-            text.at += 3
+            at = put_escaped(at, <unsigned char>char)
+        elif 0xD800 <= char < 0xE000:
+            return NULL
         else:
-            at[0] = <char>(0xF0 | char >> 18)
-            at[1] = <char>(0x80 | char >> 12 & 0x3F)
-            at[2] = <char>(0x80 | char >> 6 & 0x3F)
-            at[3] = <char>(0x80 | char & 0x3F)
-            text.at += 4
-    return True
+            at = put_utf8(at, char)
+    return at
 
 
-cdef int put_other(Text* text, PyObject* value) except -1:
+cdef char* put_string(Text* text, char* at, PyObject* value) except? NULL:
+    """Add a str. UTF-8 has no surrogates."""
+    cdef Py_ssize_t length
+    if PyUnicode_IS_COMPACT_ASCII(value):
+        length = PyUnicode_GET_LENGTH(value)
+        at = room_for(text, at, length + 2)
+        if copy_clean(at + 1, <const unsigned char*>PyUnicode_DATA(value), length) == length:
+            at[0] = at[length + 1] = c'"'
+            return at + length + 2
+    return put_other(text, at, value)
+
+
+cdef char* put_other(Text* text, char* at, PyObject* value) except? NULL:
     """`put_string` for those that aren't written as they are."""
-    put_char(text, c'"')
+    at[0] = c'"'
     if PyUnicode_IS_ASCII(value):
-        put_ascii(
-            text, <const unsigned char*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value))
-    elif not put_encoded(text, value):
-        return False
-    put_char(text, c'"')
-    return True
+        at = put_ascii(
+            text, at + 1, <const unsigned char*>PyUnicode_DATA(value),
+            PyUnicode_GET_LENGTH(value))
+    else:
+        at = put_encoded(text, at + 1, value)
+        if at == NULL:
+            return NULL
+    at[0] = c'"'
+    return room_for(text, at + 1, 0)
 
 
-cdef int put_new_key(Text* text, PyObject* key) except -1:
+cdef char* put_new_key(Text* text, char* at, PyObject* key) except? NULL:
     """Add a key, and know it as a word from now on if it is interned and not too long."""
     cdef size_t i, first = place_of(key)
-    cdef Py_ssize_t start = text.at - text.start
-    cdef Py_ssize_t length
+    cdef Py_ssize_t length, start = at - text.start
     if not is_key(key):
-        return False
-    put_char(text, c",")
-    if not put_string(text, key):
-        return False
-    put_char(text, c":")
-    length = text.at - text.start - start
+        return NULL
+    at[0] = c","
+    at = put_string(text, at + 1, key)
+    if at == NULL:
+        return NULL
+    at[0] = c":"
+    at = room_for(text, at + 1, 0)
+    length = at - text.start - start
     if length <= WORD and PyUnicode_CHECK_INTERNED(key):
         Py_XDECREF(words[first ^ (WAYS - 1)].string)
         for i in range(WAYS - 1, 0, -1):
@@ -241,7 +238,7 @@ cdef int put_new_key(Text* text, PyObject* key) except -1:
         words[first].string = key
         words[first].length = <char>length
         memcpy(words[first].chars, text.start + start, length)
-    return True
+    return at
 
 
 # "00" to "99"
@@ -252,13 +249,11 @@ for number in range(100):
     PAIRS[2 * number + 1] = DIGITS[number % 10]
 
 
-cdef int put_long_integer(Text* text, PyObject* value) except -1:
+cdef char* put_long_integer(Text* text, char* at, PyObject* value) except? NULL:
     """`put_integer` of one of more than a digit."""
     cdef int overflow = 0
     cdef long long number = small_number(value)
     cdef unsigned long long size = <unsigned long long>number
-    cdef char digits[20]
-    cdef int i = 20
     if number < 0:
         number = PyLong_AsLongLongAndOverflow(value, &overflow)
         size = <unsigned long long>number
@@ -266,21 +261,32 @@ cdef int put_long_integer(Text* text, PyObject* value) except -1:
             size = PyLong_AsUnsignedLongLong(value)
             if PyErr_Occurred() != NULL:
                 PyErr_Clear()
-                return False
+                return NULL
         elif number < 0:
-            put_char(text, c"-")
+            at[0] = c"-"
+            at += 1
             size = 0 - size
-    while size >= 100:
+    return room_for(text, put_digits(at, size), 0)
+
+
+cdef inline char* put_digits(char* at, unsigned long long number) noexcept:
+    cdef char digits[40]           # twenty at most, and what is copied with them
+    cdef int i = 20
+    if number < 1000:
+        if number >= 100:
+            at[0] = <char>(c"0" + number // 100)
+            at += 1
+        elif number < 10:
+            at[0] = <char>(c"0" + number)
+            return at + 1
+        memcpy(at, PAIRS + 2 * (number % 100), 2)
+        return at + 2
+    while number >= 100:
         i -= 2
-        memcpy(digits + i, PAIRS + 2 * (size % 100), 2)
-        size //= 100
-    if size >= 10:
-        memcpy(text.at, PAIRS + 2 * size, 2)
-        text.at += 2
-    else:
-        text.at[0] = DIGITS[size]
-        text.at += 1
-    memcpy(text.at, digits + i, 20 - i)
-    text.at += 20 - i
-    room_for(text, 0)
-    return True
+        memcpy(digits + i, PAIRS + 2 * (number % 100), 2)
+        number //= 100
+    i -= 2
+    memcpy(digits + i, PAIRS + 2 * number, 2)
+    i += number < 10
+    memcpy(at, digits + i, 20)
+    return at + 20 - i

@@ -29,6 +29,10 @@ cdef enum Kind:
 
 cdef enum:
     MOST_FIELDS = 16
+    MOST_DICTS = 4        # among them that are looked at ahead
+
+cdef str TOOL_CALLS
+cdef frozenset NOT_EXTRAS     # keys that a constructor takes for something else than a field
 
 
 cdef class Shape:
@@ -39,6 +43,13 @@ cdef class Shape:
     cdef Kind kinds[MOST_FIELDS]
     cdef list details                 # by index: the strings of a LITERAL, the Shape of a TYPED
     cdef PyObject* detail[MOST_FIELDS]     # the same
+    cdef list leads                   # by index: the text before a value, and some more characters
+    cdef const char* lead[MOST_FIELDS]     # the same
+    cdef Py_ssize_t lead_length[MOST_FIELDS]
+    cdef PyObject* usual[MOST_FIELDS]      # by index: the first string of a LITERAL, or NULL
+    cdef const char* usual_text[MOST_FIELDS]   # its text, and some more characters
+    cdef Py_ssize_t usual_length[MOST_FIELDS]
+    cdef list usual_texts             # where these are
     cdef unsigned int required        # bits by index
     cdef bint open                    # other keys may follow
 
@@ -47,11 +58,10 @@ cdef class Layout(Shape):
     """A class of messages: the fields in its `__dict__`, and the envelope they are written in."""
 
     cdef object cls
-    cdef list path                    # of the class: the parts of its module's name, and its own
     cdef bytes opening                # the JSON text before the fields
-    cdef list leads                   # by index: the text before a value, and some more characters
-    cdef const char* lead[MOST_FIELDS]     # the same
-    cdef Py_ssize_t lead_length[MOST_FIELDS]
+    # The fields with values of a message's own, by index; those that may be dicts come first.
+    cdef int own[MOST_FIELDS]
+    cdef Py_ssize_t own_count, dict_count
     cdef bint parses_calls            # tool calls are made of what `additional_kwargs` holds
     cdef bint direct                  # instances may be put together without calling the class
     cdef dict defaults                # every field, in order
@@ -67,7 +77,7 @@ cdef enum:
 
 cdef PyTypeObject* classes[PLACES]
 cdef PyObject* layouts[PLACES]
-cdef Layout layout_named(PyObject* name)
+cdef PyObject* layout_opened(const char* chars, Py_ssize_t room) noexcept
 
 
 cdef inline size_t place_of(PyTypeObject* type) noexcept:

@@ -4,10 +4,10 @@
 from sys import intern
 from types import MemberDescriptorType
 
-from cpython.bytes cimport PyBytes_AS_STRING
-from cpython.dict cimport PyDict_GetItem
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport Py_TYPE
 from cpython.set cimport PySet_Add, PySet_New
+from libc.string cimport memchr, memcmp
 
 from langgraph_cy.checkpoint.json_text cimport FEW
 
@@ -22,6 +22,8 @@ cdef extern from "structmember.h":
     pass
 
 cdef extern from "Python.h":
+    Py_ssize_t PyList_GET_SIZE(object values) noexcept
+    PyObject* PyList_GET_ITEM(object values, Py_ssize_t i) noexcept
     int PyObject_GenericSetDict(object owner, object value, void* context) except -1
     ctypedef struct PyMemberDef:
         Py_ssize_t offset
@@ -37,6 +39,9 @@ if type(vars(BaseModel)["__pydantic_extra__"]) is not MemberDescriptorType:
 cdef object EXTRA = vars(BaseModel)["__pydantic_extra__"]
 cdef object FIELDS_SET = vars(BaseModel)["__pydantic_fields_set__"]
 cdef object PRIVATE = vars(BaseModel)["__pydantic_private__"]
+
+TOOL_CALLS = "tool_calls"
+NOT_EXTRAS = frozenset(("self", "content_blocks"))
 
 cdef tuple NOTHING = ()
 cdef dict KINDS = {
@@ -56,6 +61,9 @@ cdef dict KINDS = {
     "never": NEVER,
 }
 
+cdef tuple DICT_KINDS = (MAPPING, TYPED, OPTIONAL_TYPED)
+cdef tuple OTHER_OWN_KINDS = (STRING, OPTIONAL_STRING, CONTENT, LIST_OF_TYPED, ANY)
+
 
 cdef class Shape:
 
@@ -65,7 +73,11 @@ cdef class Shape:
             raise LookupError("more fields than there is room for")
         self.count = len(entries)
         self.names = tuple([intern(entry.name) for entry in entries])
+        self.leads = [b"," + dumps(name) + b":" for name in self.names]
+        if any(len(lead) > FEW for lead in self.leads):
+            raise LookupError("a name that is too long")
         self.details = []
+        self.usual_texts = []
         self.required = 0
         self.open = open
         for i, entry in enumerate(entries):
@@ -75,10 +87,19 @@ cdef class Shape:
                 detail = Shape(detail.entries, detail.open)
             elif self.kinds[i] == LITERAL:
                 detail = tuple(map(intern, detail))
+                usual = dumps(detail[0])
+                if len(usual) <= FEW:
+                    self.usual[i] = PyTuple_GET_ITEM(<PyObject*>detail, 0)
+                    self.usual_length[i] = len(usual)
+                    self.usual_texts.append(usual.ljust(FEW))
+                    self.usual_text[i] = PyBytes_AS_STRING(self.usual_texts[-1])
             self.details.append(detail)
             self.detail[i] = <PyObject*>detail
             if entry.required:
                 self.required |= 1 << i
+            self.lead_length[i] = len(self.leads[i])
+            self.leads[i] = self.leads[i].ljust(FEW)
+            self.lead[i] = PyBytes_AS_STRING(self.leads[i])
 
 
 cdef class Layout(Shape):
@@ -87,15 +108,17 @@ cdef class Layout(Shape):
         cdef Py_ssize_t i
         Shape.__init__(self, model.entries, model.extras)
         self.cls = model.cls
-        self.path = [*model.cls.__module__.split("."), model.cls.__name__]
+        path = [*model.cls.__module__.split("."), model.cls.__name__]
         self.parses_calls = model.parses_calls
         self.direct = model.direct
-        self.opening = b'{"lc":2,"type":"constructor","id":' + dumps(self.path) + b',"kwargs":'
-        self.leads = [b"," + dumps(name) + b":" for name in self.names]
-        for i, lead in enumerate(self.leads):
-            self.lead_length[i] = len(lead)
-            self.leads[i] = lead.ljust(FEW)
-            self.lead[i] = PyBytes_AS_STRING(self.leads[i])
+        self.opening = b'{"lc":2,"type":"constructor","id":' + dumps(path) + b',"kwargs":'
+        for kinds in DICT_KINDS, OTHER_OWN_KINDS:
+            for i in range(self.count):
+                if self.kinds[i] in kinds:
+                    self.own[self.own_count] = <int>i
+                    self.own_count += 1
+            if kinds is DICT_KINDS:
+                self.dict_count = min(self.own_count, MOST_DICTS)
         self.defaults = dict.fromkeys(self.names)
         self.name_set = frozenset(self.names)
 
@@ -117,18 +140,31 @@ cdef class Layout(Shape):
 EXTRA_OFFSET = (<MemberDescriptor*>EXTRA).d_member.offset
 
 
-cdef dict BY_NAME = {}
+cdef list KNOWN = []
+cdef bytes PATH_END = b'],"kwargs":'
 
 
-cdef Layout layout_named(PyObject* name):
-    """The layout of the class of a name (a str), None if there is none."""
-    cdef PyObject* found = PyDict_GetItem(BY_NAME, <object>name)
-    return None if found == NULL else <Layout>found
+cdef PyObject* layout_opened(const char* chars, Py_ssize_t room) noexcept:
+    """The layout whose opening comes first of so many characters (borrowed), NULL if none does."""
+    cdef const char* end = <const char*>memchr(chars, c"]", room)
+    cdef Py_ssize_t i, length
+    cdef PyObject* layout
+    if end == NULL:
+        return NULL
+    length = end - chars + PyBytes_GET_SIZE(PATH_END)
+    if length > room:
+        return NULL
+    for i in range(PyList_GET_SIZE(KNOWN)):
+        layout = PyList_GET_ITEM(KNOWN, i)
+        if PyBytes_GET_SIZE((<Layout>layout).opening) == length:
+            if memcmp(PyBytes_AS_STRING((<Layout>layout).opening), chars, length) == 0:
+                return layout
+    return NULL
 
 
 def known_classes():
     """The classes in the table."""
-    return [(<Layout>layout).cls for layout in BY_NAME.values()]
+    return [(<Layout>layout).cls for layout in KNOWN]
 
 
 cdef int fill() except -1:
@@ -136,7 +172,11 @@ cdef int fill() except -1:
     cdef size_t i
     for model in known_models()[:PLACES // 4]:
         if (model.cls.__module__, model.cls.__name__) in SAFE_MSGPACK_TYPES:
-            BY_NAME[model.cls.__name__] = layout = Layout(model)
+            try:
+                layout = Layout(model)
+            except LookupError:
+                continue               # left to upstream
+            KNOWN.append(layout)
             i = place_of(<PyTypeObject*>layout.cls)
             classes[i] = <PyTypeObject*>layout.cls
             layouts[i] = <PyObject*>layout

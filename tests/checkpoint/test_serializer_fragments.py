@@ -222,6 +222,27 @@ def test_a_list_that_grows_is_written_in_the_place_of_its_text() -> None:
     assert fragments.kept() == (0, 0)
 
 
+@pytest.mark.parametrize("others", ["known", "not messages"])
+@pytest.mark.parametrize("step", [2, 3, 5, 9])
+def test_new_messages_among_others(others: str, step: int) -> None:
+    """So many new ones that the next are looked at beforehand, with fields of any kind."""
+    messages: list[Any] = [AIMessage(f"{i}", response_metadata={"n": {"i": i}}) for i in range(999)]
+    for i in range(0, 999, step):
+        if others == "known":
+            OURS.dumps_typed(messages[i])
+        else:
+            messages[i] = i
+    messages.insert(0, HumanMessage("first"))
+    check(messages)
+    for message in messages[400:600]:
+        if isinstance(message, AIMessage):
+            message.additional_kwargs = "x" * 40  # type: ignore[assignment]
+            message.usage_metadata = []  # type: ignore[assignment]
+    for serializer in (STOCK, OURS):
+        with pytest.raises(TypeError, match="not msgpack serializable: AIMessage"):
+            serializer.dumps_typed(messages)
+
+
 def test_texts_that_were_returned_stay_as_they_are() -> None:
     choose = random.Random(3)
     messages = long_list()
