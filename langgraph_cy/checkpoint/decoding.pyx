@@ -41,6 +41,7 @@ from langgraph_cy.checkpoint.messages cimport (
     Kind,
     Layout,
     Shape,
+    fits_content,
     index_of,
     is_one_of,
     layout_opened,
@@ -62,20 +63,6 @@ cdef enum:
 
 
 # ---- does a value pass pydantic's validation unchanged? ----------------------------------------
-
-cdef bint fits_content(PyObject* value) noexcept:
-    cdef Py_ssize_t i
-    cdef PyTypeObject* cls = Py_TYPE(value)
-    if cls == &PyUnicode_Type:
-        return True
-    if cls != &PyList_Type:
-        return False
-    for i in range(PyList_GET_SIZE(value)):
-        cls = Py_TYPE(PyList_GET_ITEM(value, i))
-        if cls != &PyUnicode_Type and cls != &PyDict_Type:
-            return False
-    return True
-
 
 cdef bint fits_typed(Shape shape, PyObject* values) noexcept:
     """Also in the order of its keys, which validation would bring about."""

@@ -14,7 +14,7 @@ runs, nor any other thread: what is written is what was seen on the walk.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject, PyTypeObject
 from libc.math cimport isfinite
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from orjson import JSONEncodeError, dumps
 
@@ -77,6 +77,7 @@ from langgraph_cy.checkpoint.messages cimport (
     Shape,
     extras_at,
     fields_at,
+    fits_content,
     index_of,
     is_one_of,
     layout_of,
@@ -236,17 +237,9 @@ cdef char* put_other_value(
 # ---- messages ----------------------------------------------------------------------------------
 
 cdef char* put_content(Text* text, char* at, PyObject* value, Trace* trace) except? NULL:
-    cdef Py_ssize_t i
-    cdef PyTypeObject* cls = Py_TYPE(value)
-    if cls == &PyUnicode_Type:
+    if Py_TYPE(value) == &PyUnicode_Type:
         return put_string(text, at, value)
-    if cls != &PyList_Type:
-        return NULL
-    for i in range(PyList_GET_SIZE(value)):
-        cls = Py_TYPE(PyList_GET_ITEM(value, i))
-        if cls != &PyUnicode_Type and cls != &PyDict_Type:
-            return NULL
-    return put_list(text, at, value, trace, 2)
+    return put_list(text, at, value, trace, 2) if fits_content(value) else NULL
 
 
 cdef char* put_typed(
@@ -486,7 +479,7 @@ cdef char* put_messages(Text* text, char* at, PyObject* values, int depth) excep
             if rest == 0:              # the first one
                 rest = PyList_GET_SIZE(values) - i
                 at = room_for(text, at, min(rest, MOST_RESERVED // typical) * typical)
-                memset(&ahead, 0, sizeof(ahead))
+                ahead.next = -1
             if rest >= MANY:
                 look_ahead(&ahead, values, i)
             at = put_new(text, at, message, layout)

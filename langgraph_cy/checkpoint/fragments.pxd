@@ -102,6 +102,7 @@ cdef inline int note_tuple(Trace* trace, PyObject* values) except -1:
 
 cdef int entered(Journal* journal, PyObject* message, Py_ssize_t start) except -1
 cdef void left(Journal* journal, Py_ssize_t end) noexcept
+cdef void expect(PyObject* message) noexcept
 cdef Record* find(PyObject* message, Record* last) noexcept
 cdef bytes text_of(Record* record)
 cdef bytes grown(Record* record, Py_ssize_t kept, const char* rest, Py_ssize_t length)

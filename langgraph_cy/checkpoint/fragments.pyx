@@ -29,6 +29,7 @@ from libc.string cimport memcmp, memcpy
 
 from langgraph_cy.checkpoint.json_text cimport set_length
 from langgraph_cy.checkpoint.messages cimport extras_at, fields_at
+from langgraph_cy.checkpoint.prefetching cimport prefetch
 from langgraph_cy.core.references cimport lgcy_held_by
 
 cdef extern from "Python.h":
@@ -402,6 +403,12 @@ cdef int evict(Py_ssize_t more) except -1:
         hand = (hand + 1) & mask
         forget(hand)
     return 0
+
+
+cdef void expect(PyObject* message) noexcept:
+    """Ask for the place in the table where a message will be looked for."""
+    if slots != NULL:
+        prefetch(slots + home(message))
 
 
 cdef Record* find(PyObject* message, Record* last) noexcept:

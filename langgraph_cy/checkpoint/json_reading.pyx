@@ -98,7 +98,6 @@ cdef enum:
     KNOWN_WORDS = 2048
     LONGEST = 64          # characters of a word
     SAFE_DIGITS = 18      # of a number that has less than 64 bits, whatever they are
-    MOST_PLACES = 18      # behind a point
 
 
 cdef int refuse() except -1:
@@ -264,10 +263,10 @@ cdef object read_word(Source* text):
 
 # ---- numbers -----------------------------------------------------------------------------------
 
-cdef uint64_t FIVES[MOST_PLACES + 1]   # five to the power of the index
+cdef uint64_t FIVES[SAFE_DIGITS + 1]   # five to the power of the index
 cdef int exponent
 FIVES[0] = 1
-for exponent in range(MOST_PLACES):
+for exponent in range(SAFE_DIGITS):
     FIVES[exponent + 1] = 5 * FIVES[exponent]
 
 

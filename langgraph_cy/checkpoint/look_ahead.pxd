@@ -1,24 +1,27 @@
 # cython: language_level=3
 from cpython.object cimport PyObject
 
-from langgraph_cy.checkpoint.messages cimport MOST_DICTS
+from langgraph_cy.checkpoint.dict_items cimport Entry
 
 cdef enum:
-    STEPS = 8             # between a message that is asked for and the one that is written
+    STEPS = 16            # more than there are between a message that is asked for and its turn
     MANY = 200            # messages that are more than the processor's caches keep
+    MOST_CONTAINERS = 8   # of a message, that are as deep as each other
+    MOST_ITEMS = 32       # of a container: longer ones are mostly read in order
 
 
 cdef struct Coming:
     # A message that will be written soon.
-    PyObject* layout      # of its class; NULL: nothing more is asked for
-    PyObject* fields      # its `__dict__`
-    PyObject* dicts[MOST_DICTS]    # among its fields; others, before they are looked at
+    PyObject* layout      # of its class
+    PyObject* fields      # its `__dict__`; NULL: nothing more is asked for
+    const Entry* entries  # of that
+    PyObject* containers[MOST_CONTAINERS]    # in it, as deep as it has been looked into
     Py_ssize_t count
 
 
 cdef struct Ahead:
     Coming coming[STEPS]  # by the last bits of the index
-    Py_ssize_t next       # index; with another one it begins anew
+    Py_ssize_t next       # index, -1 at first; with another one it begins anew
 
 
 cdef void look_ahead(Ahead* ahead, PyObject* values, Py_ssize_t i) noexcept

@@ -4,12 +4,16 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memcmp
 
 cdef extern from "Python.h":
+    PyTypeObject PyDict_Type, PyList_Type, PyUnicode_Type
+    PyTypeObject* type_of "Py_TYPE"(PyObject* value) noexcept
     PyObject** _PyObject_GetDictPtr(PyObject* owner) noexcept
     Py_ssize_t PyUnicode_GET_LENGTH(PyObject* text) noexcept
     int PyUnicode_KIND(PyObject* text) noexcept
     void* PyUnicode_DATA(PyObject* text) noexcept
     Py_ssize_t PyTuple_GET_SIZE(PyObject* values) noexcept
     PyObject* PyTuple_GET_ITEM(PyObject* values, Py_ssize_t i) noexcept
+    Py_ssize_t PyList_GET_SIZE(PyObject* values) noexcept
+    PyObject* PyList_GET_ITEM(PyObject* values, Py_ssize_t i) noexcept
 
 cdef enum Kind:
     ANY = 1         # whatever JSON represents
@@ -29,7 +33,6 @@ cdef enum Kind:
 
 cdef enum:
     MOST_FIELDS = 16
-    MOST_DICTS = 4        # among them that are looked at ahead
 
 cdef str TOOL_CALLS
 cdef frozenset NOT_EXTRAS     # keys that a constructor takes for something else than a field
@@ -59,9 +62,8 @@ cdef class Layout(Shape):
 
     cdef object cls
     cdef bytes opening                # the JSON text before the fields
-    # The fields with values of a message's own, by index; those that may be dicts come first.
-    cdef int own[MOST_FIELDS]
-    cdef Py_ssize_t own_count, dict_count
+    cdef int own[MOST_FIELDS]         # the fields with values of a message's own, by index
+    cdef Py_ssize_t own_count
     cdef bint parses_calls            # tool calls are made of what `additional_kwargs` holds
     cdef bint direct                  # instances may be put together without calling the class
     cdef dict defaults                # every field, in order
@@ -124,6 +126,21 @@ cdef inline bint is_one_of(PyObject* string, PyObject* allowed) noexcept:
         if same_text(string, PyTuple_GET_ITEM(allowed, i)):
             return True
     return False
+
+
+cdef inline bint fits_content(PyObject* value) noexcept:
+    """Whether a value passes as CONTENT."""
+    cdef Py_ssize_t i
+    cdef PyTypeObject* cls = type_of(value)
+    if cls == &PyUnicode_Type:
+        return True
+    if cls != &PyList_Type:
+        return False
+    for i in range(PyList_GET_SIZE(value)):
+        cls = type_of(PyList_GET_ITEM(value, i))
+        if cls != &PyUnicode_Type and cls != &PyDict_Type:
+            return False
+    return True
 
 
 cdef inline PyObject* name_at(Shape shape, Py_ssize_t i) noexcept:

@@ -22,8 +22,6 @@ cdef extern from "structmember.h":
     pass
 
 cdef extern from "Python.h":
-    Py_ssize_t PyList_GET_SIZE(object values) noexcept
-    PyObject* PyList_GET_ITEM(object values, Py_ssize_t i) noexcept
     int PyObject_GenericSetDict(object owner, object value, void* context) except -1
     ctypedef struct PyMemberDef:
         Py_ssize_t offset
@@ -61,8 +59,8 @@ cdef dict KINDS = {
     "never": NEVER,
 }
 
-cdef tuple DICT_KINDS = (MAPPING, TYPED, OPTIONAL_TYPED)
-cdef tuple OTHER_OWN_KINDS = (STRING, OPTIONAL_STRING, CONTENT, LIST_OF_TYPED, ANY)
+cdef tuple OWN_KINDS = (
+    STRING, OPTIONAL_STRING, CONTENT, MAPPING, TYPED, OPTIONAL_TYPED, LIST_OF_TYPED, ANY)
 
 
 cdef class Shape:
@@ -112,13 +110,10 @@ cdef class Layout(Shape):
         self.parses_calls = model.parses_calls
         self.direct = model.direct
         self.opening = b'{"lc":2,"type":"constructor","id":' + dumps(path) + b',"kwargs":'
-        for kinds in DICT_KINDS, OTHER_OWN_KINDS:
-            for i in range(self.count):
-                if self.kinds[i] in kinds:
-                    self.own[self.own_count] = <int>i
-                    self.own_count += 1
-            if kinds is DICT_KINDS:
-                self.dict_count = min(self.own_count, MOST_DICTS)
+        for i in range(self.count):
+            if self.kinds[i] in OWN_KINDS:
+                self.own[self.own_count] = <int>i
+                self.own_count += 1
         self.defaults = dict.fromkeys(self.names)
         self.name_set = frozenset(self.names)
 
@@ -154,8 +149,8 @@ cdef PyObject* layout_opened(const char* chars, Py_ssize_t room) noexcept:
     length = end - chars + PyBytes_GET_SIZE(PATH_END)
     if length > room:
         return NULL
-    for i in range(PyList_GET_SIZE(KNOWN)):
-        layout = PyList_GET_ITEM(KNOWN, i)
+    for i in range(PyList_GET_SIZE(<PyObject*>KNOWN)):
+        layout = PyList_GET_ITEM(<PyObject*>KNOWN, i)
         if PyBytes_GET_SIZE((<Layout>layout).opening) == length:
             if memcmp(PyBytes_AS_STRING((<Layout>layout).opening), chars, length) == 0:
                 return layout

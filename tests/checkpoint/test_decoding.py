@@ -139,29 +139,29 @@ def test_kinds_of_bytes(kind: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("old", "new"),
     [
-        pytest.param(lambda text: text.replace('"content":"a"', '"content": "a"'), id="a space"),
-        pytest.param(lambda text: text.replace('"kwargs":{', '"kwargs":{"id":"b",'), id="order"),
-        pytest.param(lambda text: text.replace('"content":"a",', ""), id="a field less"),
-        pytest.param(lambda text: text.replace('"content":', '"c\\u006fntent":'), id="escaped"),
-        pytest.param(lambda text: text.replace('"type":"human"', '"type":"ai"'), id="type"),
-        pytest.param(lambda text: text.replace("}}", ',"self":1}}'), id="self"),
-        pytest.param(lambda text: text.replace("}}", ',"content":"b"}}'), id="twice"),
-        pytest.param(lambda text: text.replace("}}", ',"more":{"a":[1]}}}'), id="an extra"),
-        pytest.param(lambda text: text.replace("}}", '},"more":1}'), id="more in the envelope"),
-        pytest.param(lambda text: text.replace('{"lc":2,', '{"lc":3,'), id="version"),
-        pytest.param(lambda text: text.replace('"human"', '"nowhere"'), id="module"),
-        pytest.param(lambda text: text.replace('"lc":2,', '"a":1,"lc":2,'), id="lc not first"),
-        pytest.param(lambda text: text[:-1], id="cut"),
-        pytest.param(lambda text: text + "}", id="too long"),
+        pytest.param('"content":"a"', '"content": "a"', id="a space"),
+        pytest.param('"kwargs":{', '"kwargs":{"id":"b",', id="order"),
+        pytest.param('"content":"a",', "", id="a field less"),
+        pytest.param('"content":', '"c\\u006fntent":', id="escaped"),
+        pytest.param('"type":"human"', '"type":"ai"', id="type"),
+        pytest.param("}}", ',"self":1}}', id="self"),
+        pytest.param("}}", ',"content":"b"}}', id="twice"),
+        pytest.param("}}", ',"more":{"a":[1]}}}', id="an extra"),
+        pytest.param("}}", '},"more":1}', id="more in the envelope"),
+        pytest.param('{"lc":2,', '{"lc":3,', id="version"),
+        pytest.param('"human"', '"nowhere"', id="module"),
+        pytest.param('"lc":2,', '"a":1,"lc":2,', id="lc not first"),
+        pytest.param("}}", "}", id="cut"),
+        pytest.param("}}", "}}}", id="too long"),
     ],
 )
-def test_a_message_that_is_written_otherwise(text: Any) -> None:
+def test_a_message_that_is_written_otherwise(old: str, new: str) -> None:
     """It is read as upstream reads it, or refused if upstream does."""
     message = HumanMessage("a", id="b")
     stored = OrjsonSerializer().dumps_typed([message])[1].decode()[1:-1]
-    changed = text(stored)
+    changed = stored.replace(old, new)
     assert changed != stored
     check_as_upstream(changed.encode())
 

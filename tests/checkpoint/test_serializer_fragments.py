@@ -243,6 +243,34 @@ def test_new_messages_among_others(others: str, step: int) -> None:
             serializer.dumps_typed(messages)
 
 
+def test_many_new_messages_that_hold_anything() -> None:
+    """Containers that are empty, long, deep, or more than are looked at beforehand."""
+    more = [[{"deep": [{"er": ("a", {})}]}], 1.5, None]
+    block = {"type": "text", "text": "b" * 100, "more": more}
+    contents: list[Any] = ["", "a" * 300, "é", [], ["a"], ["a", block], [block] * 9, ["a"] * 40]
+    mappings: list[Any] = [
+        {},
+        {"a": None, "b": [], "c": {}, "d": ()},
+        {f"key {i}": {"i": [i]} for i in range(40)},
+        {f"key {i}": {"of": {"i": f"{i}" * 50}} for i in range(12)},
+        {"a": {"list": [1, "x", {"y": [True, {"z": "z" * 70}]}] * 3}, "é": "é" * 90},
+    ]
+    call = {"name": "tool", "args": {"of": [{"a": ["b"]}]}, "id": "id", "type": "tool_call"}
+    messages: list[Any] = []
+    for content in contents:
+        for mapping in mappings:
+            messages += (
+                HumanMessage(content, additional_kwargs=mapping, more=mapping),
+                AIMessage(content, tool_calls=[call] * len(mapping), response_metadata=mapping),
+                ToolMessage(content, tool_call_id="id", artifact=[mapping]),
+            )
+    messages = copy.deepcopy(messages * 4)
+    random.Random(3).shuffle(messages)
+    assert OURS.dumps_typed(messages)[0] == "json"
+    fragments.clear()
+    check(messages)
+
+
 def test_texts_that_were_returned_stay_as_they_are() -> None:
     choose = random.Random(3)
     messages = long_list()
