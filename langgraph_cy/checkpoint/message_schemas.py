@@ -37,7 +37,7 @@ _VALIDATORS: dict[type, tuple[str, ...]] = {
     Document: (),
 }
 
-# AIMessage rebuilds its calls with functions that take no other keys than these.
+# AIMessage rebuilds its calls with functions that take no other keys than these, and set them all.
 _CALLS = {
     "tool_calls": ("name", "args", "id", "type"),
     "invalid_tool_calls": ("type", "id", "name", "args", "error"),
@@ -177,7 +177,8 @@ def _field(cls: type, name: str, field: Any, definitions: dict[str, Any]) -> Ent
 def _call(typed: Typed, names: tuple[str, ...]) -> Typed:
     if tuple(entry.name for entry in typed.entries)[: len(names)] != names:
         raise UnknownSchemaError(typed)
-    return Typed(typed.entries[: len(names)], open=False)
+    return Typed(
+        tuple(entry._replace(required=True) for entry in typed.entries[: len(names)]), open=False)
 
 
 def _kind(schema: Any, definitions: dict[str, Any]) -> tuple[str, Any]:

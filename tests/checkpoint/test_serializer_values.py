@@ -10,7 +10,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_cy.checkpoint import CheckpointDecodeError, OrjsonSerializer
@@ -219,6 +219,32 @@ def test_messages_with_anything_within(message: Any, data: Any) -> None:
     else:
         found.append(value)
     check(message)
+
+
+CALLS = {
+    "tool_calls": {"name": "n", "args": {}, "id": "1", "type": "tool_call"},
+    "invalid_tool_calls": {
+        "type": "invalid_tool_call", "id": "1", "name": "n", "args": "{", "error": "e"},
+    "tool_call_chunks": {
+        "name": "n", "args": "{}", "id": "1", "index": 0, "type": "tool_call_chunk"},
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "key"), [(field, key) for field, call in CALLS.items() for key in call]
+)
+def test_a_call_without_one_of_its_keys(field: str, key: str) -> None:
+    """AIMessage adds the key, or can't be made any more; both when it is read."""
+    for cls in AIMessage, AIMessageChunk:
+        if field in cls.model_fields:
+            message = cls("", **{field: [dict(CALLS[field])]})
+            assert check(message) == "json"
+            del getattr(message, field)[0][key]
+            check(message)
+            path = [*cls.__module__.split("."), cls.__name__]
+            text = orjson.dumps(
+                {"lc": 2, "type": "constructor", "id": path, "kwargs": message.__dict__})
+            assert_same(OURS.loads_typed(("json", text)), STOCK.loads_typed(("json", text)))
 
 
 def _containers(value: Any) -> Any:
