@@ -83,41 +83,44 @@ cdef inline void look_into_own(Coming* coming) noexcept:
         look_into(coming, coming.entries[layout.own[i]].value)
 
 
-cdef inline void prefetch_values(Coming* coming) noexcept:
-    """Ask for what is in the containers."""
+cdef inline void look_at(PyObject* value, Coming* found) noexcept:
+    """Look into a value, for `found`; with NULL, only ask for it."""
+    if found == NULL:
+        prefetch(value)
+    else:
+        look_into(found, value)
+
+
+cdef inline void look_at_values(PyObject* container, Coming* found) noexcept:
+    """Look at what is in a container."""
     cdef PyObject* key = NULL
     cdef PyObject* value = NULL
-    cdef PyObject* container
     cdef Items items
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i
+    if Py_TYPE(container) == &PyDict_Type:
+        items_of(container, &items)
+        while next_item(&items, &key, &value):
+            look_at(value, found)
+    else:
+        for i in range(PyList_GET_SIZE(container)):
+            look_at(PyList_GET_ITEM(container, i), found)
+
+
+cdef inline void prefetch_values(Coming* coming) noexcept:
+    """Ask for what is in the containers."""
+    cdef Py_ssize_t i
     for i in range(coming.count):
-        container = coming.containers[i]
-        if Py_TYPE(container) == &PyDict_Type:
-            items_of(container, &items)
-            while next_item(&items, &key, &value):
-                prefetch(value)
-        else:
-            for j in range(PyList_GET_SIZE(container)):
-                prefetch(PyList_GET_ITEM(container, j))
+        look_at_values(coming.containers[i], NULL)
 
 
 cdef inline void go_deeper(Coming* coming) noexcept:
     """Look into what is in the containers: they are followed by those in them."""
     cdef PyObject* outer[MOST_CONTAINERS]
-    cdef PyObject* key = NULL
-    cdef PyObject* value = NULL
-    cdef Items items
-    cdef Py_ssize_t i, j, count = coming.count
+    cdef Py_ssize_t i, count = coming.count
     memcpy(outer, coming.containers, sizeof(outer))
     coming.count = 0
     for i in range(count):
-        if Py_TYPE(outer[i]) == &PyDict_Type:
-            items_of(outer[i], &items)
-            while next_item(&items, &key, &value):
-                look_into(coming, value)
-        else:
-            for j in range(PyList_GET_SIZE(outer[i])):
-                look_into(coming, PyList_GET_ITEM(outer[i], j))
+        look_at_values(outer[i], coming)
 
 
 cdef void look_ahead(Ahead* ahead, PyObject* values, Py_ssize_t i) noexcept:

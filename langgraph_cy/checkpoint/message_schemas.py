@@ -61,7 +61,7 @@ class Entry(NamedTuple):
         name: the key.
         kind: a name of `Kind` in messages.pxd, in lower case.
         detail: the strings of a literal, the `Typed` of a typed dictionary.
-        required: whether it may be missing.
+        required: whether it has to be there.
     """
 
     name: str
