@@ -17,7 +17,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.postgres import PostgresSaver as UpstreamPostgresSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from psycopg import Connection, Cursor, Pipeline
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow, dict_row, tuple_row
 from psycopg_pool import ConnectionPool
 
 from langgraph_cy.checkpoint import postgres_statements as st
@@ -83,7 +83,7 @@ class PostgresSaver(st.Statements, UpstreamPostgresSaver):
     """
 
     _own: OwnConnection | None = None
-    _storing: Cursor[DictRow] | None = None
+    _storing: Cursor[Any] | None = None
 
     @classmethod
     @contextmanager
@@ -264,7 +264,7 @@ class PostgresSaver(st.Statements, UpstreamPostgresSaver):
 
     def _execute(
         self, query: st.Query, action: str, place: st.Place, *, stores: bool = False
-    ) -> Cursor[DictRow]:
+    ) -> Cursor[Any]:
         """Execute one statement; once more, if its connection turns out to be lost.
 
         Args:
@@ -281,7 +281,7 @@ class PostgresSaver(st.Statements, UpstreamPostgresSaver):
             st.add_note(error, action, place, self._reconnects())
             raise
 
-    def _execute_once(self, query: st.Query, stores: bool) -> Cursor[DictRow]:
+    def _execute_once(self, query: st.Query, stores: bool) -> Cursor[Any]:
         with self._connection() as (conn, pipe):
             cur = self._storing_cursor(conn) if stores else self._new_cursor(conn)
             cur.execute(*query)
@@ -289,15 +289,15 @@ class PostgresSaver(st.Statements, UpstreamPostgresSaver):
                 pipe.sync()  # ends the transaction, and raises what it has to
             return cur
 
-    def _new_cursor(self, conn: Connection[DictRow]) -> Cursor[DictRow]:
+    def _new_cursor(self, conn: Connection[DictRow], rows: Any = dict_row) -> Cursor[Any]:
         st.adapt(conn)
-        return conn.cursor(binary=True, row_factory=dict_row)
+        return conn.cursor(binary=True, row_factory=rows)
 
-    def _storing_cursor(self, conn: Connection[DictRow]) -> Cursor[DictRow]:
+    def _storing_cursor(self, conn: Connection[DictRow]) -> Cursor[Any]:
         """The same cursor, as long as the connection is: it knows how to send its parameters."""
         cur = self._storing
         if cur is None or cur.connection is not conn:
-            cur = self._storing = self._new_cursor(conn)
+            cur = self._storing = self._new_cursor(conn, tuple_row)
         return cur
 
     def _reconnects(self) -> bool:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+    suppress,
+)
 from typing import Any, TypeVar, cast
 
 import psycopg
@@ -19,7 +25,7 @@ from langgraph.checkpoint.postgres import PostgresSaver as UpstreamPostgresSaver
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver as UpstreamAsyncPostgresSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
-from psycopg.rows import DictRow
+from psycopg.rows import DictRow, dict_row, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from langgraph_cy.checkpoint import postgres_statements as st
@@ -28,6 +34,7 @@ from langgraph_cy.drivers.savers import takes_supersteps
 __all__ = ("AsyncPostgresSaver",)
 
 Result = TypeVar("Result")
+Connected = tuple[AsyncConnection[DictRow], AsyncPipeline | None]
 
 # Values of more bytes are decoded in a thread, so that the event loop goes on meanwhile.
 IN_THREAD = 1 << 20
@@ -45,9 +52,9 @@ class OwnConnection:
         self._conn_string = conn_string
         self._pipeline = pipeline
         self._opened = AsyncExitStack()
-        self._current: tuple[AsyncConnection[DictRow], AsyncPipeline | None] | None = None
+        self._current: Connected | None = None
 
-    async def current(self) -> tuple[AsyncConnection[DictRow], AsyncPipeline | None]:
+    async def current(self) -> Connected:
         """The connection, and its pipeline if it is in pipeline mode."""
         if self._current is None or self._current[0].closed:
             await self.close()
@@ -67,6 +74,50 @@ class OwnConnection:
             await self._opened.aclose()
 
 
+@asynccontextmanager
+async def _pooled(pool: AsyncConnectionPool[Any]) -> AsyncIterator[Connected]:
+    """A connection of a pool, for one call."""
+    try:
+        async with pool.connection() as conn:
+            yield conn, None
+    except psycopg.OperationalError as error:
+        if st.lost(error):
+            await pool.check()  # the others are likely to be lost too
+        raise
+
+
+class _Single:
+    """The connection of a saver without a pool, for one call."""
+
+    # Every superstep comes here: a generator as context manager would take many calls more.
+
+    __slots__ = ("saver",)
+
+    def __init__(self, saver: AsyncPostgresSaver) -> None:
+        self.saver = saver
+
+    async def __aenter__(self) -> Connected:
+        saver = self.saver
+        await saver.lock.acquire()
+        try:
+            if saver._own is not None:
+                conn, pipe = await saver._own.current()
+                if conn is not saver.conn:  # else its owner may have given it a pipeline
+                    saver.conn, saver.pipe = conn, pipe
+            return st.single(saver.conn, AsyncConnection), saver.pipe
+        except BaseException:
+            saver.lock.release()
+            raise
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        saver = self.saver
+        try:
+            if saver._own is not None and error is not None and st.lost(error):
+                await saver._own.close()
+        finally:
+            saver.lock.release()
+
+
 @takes_supersteps
 class AsyncPostgresSaver(st.Statements, UpstreamAsyncPostgresSaver):
     """`langgraph.checkpoint.postgres.aio.AsyncPostgresSaver`, one statement for a superstep.
@@ -81,7 +132,7 @@ class AsyncPostgresSaver(st.Statements, UpstreamAsyncPostgresSaver):
     """
 
     _own: OwnConnection | None = None
-    _storing: AsyncCursor[DictRow] | None = None
+    _storing: AsyncCursor[Any] | None = None
 
     @classmethod
     @asynccontextmanager
@@ -324,7 +375,7 @@ class AsyncPostgresSaver(st.Statements, UpstreamAsyncPostgresSaver):
 
     async def _execute(
         self, query: st.Query, action: str, place: st.Place, *, stores: bool = False
-    ) -> AsyncCursor[DictRow]:
+    ) -> AsyncCursor[Any]:
         """Execute one statement; once more, if its connection turns out to be lost.
 
         Args:
@@ -341,7 +392,7 @@ class AsyncPostgresSaver(st.Statements, UpstreamAsyncPostgresSaver):
             st.add_note(error, action, place, self._reconnects())
             raise
 
-    async def _execute_once(self, query: st.Query, stores: bool) -> AsyncCursor[DictRow]:
+    async def _execute_once(self, query: st.Query, stores: bool) -> AsyncCursor[Any]:
         async with self._connection() as (conn, pipe):
             cur = self._storing_cursor(conn) if stores else self._new_cursor(conn)
             await cur.execute(*query)
@@ -349,46 +400,26 @@ class AsyncPostgresSaver(st.Statements, UpstreamAsyncPostgresSaver):
                 await pipe.sync()  # ends the transaction, and raises what it has to
             return cur
 
-    def _new_cursor(self, conn: AsyncConnection[DictRow]) -> AsyncCursor[DictRow]:
+    def _new_cursor(self, conn: AsyncConnection[DictRow], rows: Any = dict_row) -> AsyncCursor[Any]:
         st.adapt(conn)
-        return conn.cursor(binary=True, row_factory=st.CONNECTION["row_factory"])
+        return conn.cursor(binary=True, row_factory=rows)
 
-    def _storing_cursor(self, conn: AsyncConnection[DictRow]) -> AsyncCursor[DictRow]:
+    def _storing_cursor(self, conn: AsyncConnection[DictRow]) -> AsyncCursor[Any]:
         """The same cursor, as long as the connection is: it knows how to send its parameters."""
         cur = self._storing
         if cur is None or cur.connection is not conn:
-            cur = self._storing = self._new_cursor(conn)
+            cur = self._storing = self._new_cursor(conn, tuple_row)
         return cur
 
     def _reconnects(self) -> bool:
         return self._own is not None or isinstance(self.conn, AsyncConnectionPool)
 
-    @asynccontextmanager
-    async def _connection(
-        self,
-    ) -> AsyncIterator[tuple[AsyncConnection[DictRow], AsyncPipeline | None]]:
+    def _connection(self) -> AbstractAsyncContextManager[Connected]:
         """A connection for one call, with its pipeline. A lost one is done away with."""
         pool = self.conn
         if isinstance(pool, AsyncConnectionPool):
-            try:
-                async with pool.connection() as conn:
-                    yield conn, None
-            except psycopg.OperationalError as error:
-                if st.lost(error):
-                    await pool.check()  # the others are likely to be lost too
-                raise
-        else:
-            async with self.lock:
-                if self._own is not None:
-                    conn, pipe = await self._own.current()
-                    if conn is not self.conn:  # else its owner may have given it a pipeline
-                        self.conn, self.pipe = conn, pipe
-                try:
-                    yield st.single(self.conn, AsyncConnection), self.pipe
-                except psycopg.OperationalError as error:
-                    if self._own is not None and st.lost(error):
-                        await self._own.close()
-                    raise
+            return _pooled(pool)
+        return _Single(self)
 
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
@@ -401,7 +432,7 @@ class AsyncPostgresSaver(st.Statements, UpstreamAsyncPostgresSaver):
             try:
                 async with (
                     group,
-                    conn.cursor(binary=True, row_factory=st.CONNECTION["row_factory"]) as cur,
+                    conn.cursor(binary=True, row_factory=dict_row) as cur,
                 ):
                     yield cur
             finally:

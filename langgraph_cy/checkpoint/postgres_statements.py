@@ -64,7 +64,7 @@ class DumpedWrites(NamedTuple):
 
 # A task's writes as `put_writes` takes them: config, writes, task id, task path. Or encoded.
 TaskWrites = tuple[RunnableConfig, Sequence[tuple[str, Any]], str, str] | DumpedWrites
-Query = tuple[str, Sequence[Any]]
+Query = tuple[str | bytes, Sequence[Any]]
 # thread, namespace, checkpoint; None where there is none
 Place = tuple[Any, Any, Any]
 
@@ -323,13 +323,13 @@ def adapt(connection: BaseConnection[Any]) -> None:
 
 
 @cache
-def together(*statements: str) -> str:
-    """Statements that change different rows, as one."""
+def together(*statements: str) -> bytes:
+    """Statements that change different rows, as one: bytes, since those keep their hash."""
     *others, last = statements
     if not others:
-        return last
+        return last.encode()
     named = ", ".join(f"part_{index} AS ({text})" for index, text in enumerate(others))
-    return f"WITH {named} {last}"
+    return f"WITH {named} {last}".encode()
 
 
 @cache
@@ -465,25 +465,12 @@ class Statements(BasePostgresSaver):
         return DumpedWrites(rows, all(channel in WRITES_IDX_MAP for channel, _ in writes))
 
     def _writes_parts(self, tasks: Sequence[TaskWrites]) -> tuple[list[str], list[Any]]:
-        # A statement may not change a row twice, so what a later task does to a row of an
-        # earlier one is done here: a row that is kept stays as it is, one that is replaced keeps
-        # the path of the task that came first.
-        rows: dict[Any, Any] = {}
-        replaced_keys = set()
-        for task in tasks:
-            dumped = task if isinstance(task, DumpedWrites) else self.dumped_writes(*task)
-            for row in dumped.rows:
-                key = (*row[:4], row[5])
-                if dumped.replace:
-                    replaced_keys.add(key)
-                    rows[key] = (*rows[key][:6], *row[6:]) if key in rows else row
-                else:
-                    rows.setdefault(key, row)
-        kept = [row for key, row in rows.items() if key not in replaced_keys]
-        replaced = [row for key, row in rows.items() if key in replaced_keys]
+        dumped = [
+            task if isinstance(task, DumpedWrites) else self.dumped_writes(*task) for task in tasks
+        ]
         statements: list[str] = []
         params: list[Any] = []
-        for some, otherwise in ((kept, KEEP_WRITES), (replaced, REPLACE_WRITES)):
+        for some, otherwise in zip(_merged(dumped), (KEEP_WRITES, REPLACE_WRITES), strict=True):
             if some:
                 text, values = insertion(
                     "checkpoint_writes", WRITE_COLUMNS, WRITE_KINDS, some, otherwise
@@ -532,6 +519,29 @@ class Statements(BasePostgresSaver):
                 self._migrate_pending_sends(
                     sends[row["parent_checkpoint_id"]], row["checkpoint"], row["channel_values"]
                 )
+
+
+def _merged(tasks: Sequence[DumpedWrites]) -> tuple[list[Sequence[Any]], list[Sequence[Any]]]:
+    """Rows that don't replace others, and rows that do."""
+    if not any(task.replace for task in tasks):
+        return [row for task in tasks for row in task.rows], []
+    # A statement may not replace a row twice, so what a later task does to a row of an earlier
+    # one is done here: a row that is kept stays as it is, one that is replaced keeps the path of
+    # the task that came first.
+    rows: dict[Any, Any] = {}
+    replaced = set()
+    for task in tasks:
+        for row in task.rows:
+            key = (*row[:4], row[5])
+            if task.replace:
+                replaced.add(key)
+                rows[key] = (*rows[key][:6], *row[6:]) if key in rows else row
+            else:
+                rows.setdefault(key, row)
+    return (
+        [row for key, row in rows.items() if key not in replaced],
+        [row for key, row in rows.items() if key in replaced],
+    )
 
 
 def blob_bytes(row: DictRow) -> int:

@@ -604,6 +604,8 @@ cdef class AsyncDriver:
         if self.calls is not None:
             self.calls.close_step()
         self.woken = False
+        if self.sync_saves:
+            self.saves.settling = self.run.context.lifecycle is None
         self.run.after_tick()
         return self.saves is None and self.run.context.lifecycle is None
 

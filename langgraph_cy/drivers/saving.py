@@ -63,11 +63,13 @@ class Saves:
     Attributes:
         closing: the driver's to set: the writes that come next are the last of their superstep,
             and nothing that the program can see comes between them and the checkpoint.
+        settling: the driver's to set: it calls `settle` as soon as it has handed over the next
+            checkpoint.
     """
 
     def __init__(self, saver: Any, asynchronous: bool) -> None:
         self.saver = saver
-        self.closing = False
+        self.closing = self.settling = False
         self.at_once = stores_at_once(saver)
         if saver is not None:
             self._put = saver.aput if asynchronous and not self.at_once else saver.put

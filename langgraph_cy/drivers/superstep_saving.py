@@ -177,17 +177,14 @@ class WholeSaves(_Whole, ThreadSaves):
 class AwaitedWholeSaves(_Whole, AwaitedSaves):
     """Saves of an asynchronous run.
 
-    Args:
-        saver: as for `Saves`.
-        waits: the run waits for most checkpoints, which it then stores itself: a task beside it
-            would take more turns of the event loop.
+    Where the run waits for a checkpoint at once, it stores it itself: a task beside it would take
+    more turns of the event loop.
     """
 
-    def __init__(self, saver: Any, waits: bool) -> None:
+    def __init__(self, saver: Any) -> None:
         super().__init__(saver)
-        self._waits = waits
         self._open()
-        self._soon: Any = None  # the call that begins storing in the loop's next turn
+        self._due = False  # what waits is stored when the run waits for it
         self._room = asyncio.Event()
         self._room.set()
         self._storer: Any = None  # the job that stores
@@ -210,22 +207,13 @@ class AwaitedWholeSaves(_Whole, AwaitedSaves):
         if self._storing:
             return
         self._storing = True
-        if self._waits:
-            self._soon = self.loop.call_soon(self._begin)
-        else:
+        self._due, self.settling = self.settling, False
+        if not self._due:
             self._begin()
 
     def _begin(self) -> None:
-        self._soon = None
+        self._due = False
         self._storer = self._task(self._store_all())
-
-    def _cancel_begin(self) -> bool:
-        """Take over storing that has yet to begin; False where none has."""
-        soon, self._soon = self._soon, None
-        if soon is None:
-            return False
-        soon.cancel()
-        return True
 
     async def _store_all(self) -> None:
         while batch := self._taken():
@@ -250,10 +238,12 @@ class AwaitedWholeSaves(_Whole, AwaitedSaves):
             self._broken(error)
 
     async def wait_room(self) -> None:
-        await self._room.wait()
+        if self._unstored > BACKLOG:
+            await self._room.wait()
 
     async def settle(self) -> None:
-        if self._cancel_begin():
+        if self._due:
+            self._due = False
             await self._store_all()
         elif self._storing:
             await self._storer
@@ -261,7 +251,7 @@ class AwaitedWholeSaves(_Whole, AwaitedSaves):
             self._gap.result()
 
     async def finish(self, raising: bool) -> None:
-        if self._cancel_begin():
+        if self._due:
             self._begin()
         self.release()
         await super().finish(raising)
@@ -277,7 +267,7 @@ def saves_for(saver: Any, *, asynchronous: bool, waits: bool) -> Saves:
     """
     whole = stores_supersteps(saver, asynchronous)
     if asynchronous:
-        return AwaitedWholeSaves(saver, waits) if whole else AwaitedSaves(saver)
+        return AwaitedWholeSaves(saver) if whole else AwaitedSaves(saver)
     if stores_at_once(saver):
         return PromptSaves(saver)
     return WholeSaves(saver, waits) if whole else ThreadSaves(saver)
