@@ -53,6 +53,7 @@ from langgraph_cy.checkpoint.json_text cimport (
     put_lead,
     put_long,
     put_string,
+    reserve,
     room_for,
 )
 from langgraph_cy.checkpoint.look_ahead cimport MANY, Ahead, look_ahead
@@ -478,7 +479,7 @@ cdef char* put_messages(Text* text, char* at, PyObject* values, int depth) excep
         else:
             if rest == 0:              # the first one
                 rest = PyList_GET_SIZE(values) - i
-                at = room_for(text, at, min(rest, MOST_RESERVED // typical) * typical)
+                at = reserve(text, at, min(rest, MOST_RESERVED // typical) * typical)
                 ahead.next = -1
             if rest >= MANY:
                 look_ahead(&ahead, values, i)

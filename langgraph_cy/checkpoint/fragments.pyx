@@ -27,7 +27,7 @@ from cpython.object cimport PyObject, PyTypeObject
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
-from langgraph_cy.checkpoint.json_text cimport set_length
+from langgraph_cy.checkpoint.json_text cimport is_latest, set_length
 from langgraph_cy.checkpoint.messages cimport extras_at, fields_at
 from langgraph_cy.checkpoint.prefetching cimport prefetch
 from langgraph_cy.core.references cimport lgcy_held_by
@@ -296,7 +296,9 @@ cdef bytes grown(Record* record, Py_ssize_t kept, const char* rest, Py_ssize_t l
     if 1 + kept + length != before or memcmp(chars + 1 + kept, rest, length) != 0:
         if kept != batch.needed + batch.sharing - 1:
             return None                # others need what comes behind
-        if not lgcy_held_by(whole, 1 + batch.sharing) or 1 + kept + length > batch.room:
+        if not lgcy_held_by(whole, 1 + batch.sharing + is_latest(whole)):
+            return None
+        if 1 + kept + length > batch.room:
             return None
         memcpy(chars + 1 + kept, rest, length)
         set_length(whole, 1 + kept + length)

@@ -159,6 +159,8 @@ cdef char* begin(Text* text) except NULL
 cdef bytes finish(Text* text, char* at, Py_ssize_t* room)
 cdef void give_up(Text* text) noexcept
 cdef void set_length(PyObject* data, Py_ssize_t length) noexcept
+cdef bint is_latest(PyObject* whole) noexcept
+cdef char* reserve(Text* text, char* at, Py_ssize_t more) except NULL
 cdef char* enlarge(Text* text, char* at, Py_ssize_t more) except NULL
 cdef char* put_long(Text* text, char* at, const char* chars, Py_ssize_t length) except NULL
 cdef char* put_string(Text* text, char* at, PyObject* value) except? NULL

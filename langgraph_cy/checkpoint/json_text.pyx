@@ -5,6 +5,7 @@ from cpython.object cimport PyObject
 from libc.string cimport memcpy
 
 from langgraph_cy.checkpoint.json_survey cimport is_key
+from langgraph_cy.core.references cimport lgcy_held_by
 
 cdef extern from *:
     """
@@ -40,8 +41,45 @@ cdef extern from "Python.h":
 cdef enum:
     LARGE = 1 << 17                # bytes of a text that isn't copied when it is finished
     GROWTH = 16                    # a part of its length that it may grow by
+    MOST_KEPT = 1 << 21            # bytes of a large text whose memory is used again
 
 cdef PyObject* spared = NULL       # a buffer, kept for the next text that isn't large
+
+# The large texts made last, owned, and how long they could be. Once nobody else has one its memory
+# is used again: to be given new memory by the system takes as long as writing the text.
+cdef PyObject* latest[2]
+cdef Py_ssize_t latest_room[2]
+cdef int oldest = 0
+
+
+cdef bint is_latest(PyObject* whole) noexcept:
+    """Whether a reference to a text is held here."""
+    return whole == latest[0] or whole == latest[1]
+
+
+cdef void note_latest(PyObject* whole, Py_ssize_t room) noexcept:
+    global oldest
+    if room <= MOST_KEPT:
+        Py_INCREF(whole)
+        Py_XDECREF(latest[oldest])
+        latest[oldest] = whole
+        latest_room[oldest] = room
+        oldest = 1 - oldest
+
+
+cdef PyObject* unused(Py_ssize_t room) noexcept:
+    """A buffer of so many characters or more that was a text, NULL if there is none."""
+    global oldest
+    cdef PyObject* found
+    cdef int i
+    for i in range(2):
+        found = latest[i]
+        if found != NULL and latest_room[i] >= room and lgcy_held_by(found, 1):
+            latest[i] = NULL
+            oldest = i
+            Py_SET_SIZE(found, latest_room[i])
+            return found
+    return NULL
 
 
 cdef char* begin(Text* text) except NULL:
@@ -72,11 +110,12 @@ cdef bytes finish(Text* text, char* end, Py_ssize_t* room):
     cdef char* to
     room[0] = length
     if text.count == 0 and length >= LARGE:
-        room[0] += length // GROWTH
-        resize(text, end - text.start, room[0])
+        room[0] = min(length + length // GROWTH, text.end - text.start)
+        resize(text, length, room[0])
         whole = text.buffer
         text.buffer = NULL
         set_length(whole, length)
+        note_latest(whole, room[0])
     else:
         whole = PyBytes_FromStringAndSize(NULL, length)
         to = PyBytes_AS_STRING(whole)
@@ -124,6 +163,22 @@ cdef char* resize(Text* text, Py_ssize_t used, Py_ssize_t room) except NULL:
 cdef char* enlarge(Text* text, char* at, Py_ssize_t more) except NULL:
     cdef Py_ssize_t used = at - text.start
     return resize(text, used, max(2 * (text.end - text.start), used + more, 1024))
+
+
+cdef char* reserve(Text* text, char* at, Py_ssize_t more) except NULL:
+    """`room_for` about so many bytes."""
+    cdef Py_ssize_t used = at - text.start
+    cdef PyObject* buffer
+    if text.end - at < more + SPARE and used + more >= LARGE:
+        buffer = unused(used + more - more // GROWTH + SPARE)
+        if buffer != NULL:
+            memcpy(PyBytes_AS_STRING(buffer), text.start, used)
+            give_up(text)
+            text.buffer = buffer
+            text.start = PyBytes_AS_STRING(buffer)
+            text.end = text.start + Py_SIZE(buffer)
+            return text.start + used
+    return room_for(text, at, more)
 
 
 cdef char* put_long(Text* text, char* at, const char* chars, Py_ssize_t length) except NULL:

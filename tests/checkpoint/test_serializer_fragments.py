@@ -3,6 +3,7 @@
 import copy
 import gc
 import random
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -293,6 +294,30 @@ def test_texts_that_were_returned_stay_as_they_are() -> None:
         elif held:
             del held[choose.randrange(len(held)) :]
         assert all(one == other for one, other in held)
+
+
+def test_the_memory_of_a_long_text_is_used_again_once_nobody_has_it() -> None:
+    for wrapped in (bytes, memoryview):
+        held: list[tuple[Any, bytes]] = []
+        for count in (300, 290, 310, 300, 150, 300):
+            data = OURS.dumps_typed(long_list(count))[1]
+            assert data == OURS.dumps_typed(long_list(count))[1]
+            assert hash(data) == hash(bytes(bytearray(data)))
+            held.append((wrapped(data), bytes(bytearray(data))))
+            assert all(one == other for one, other in held)
+    fragments.clear()
+    data = OURS.dumps_typed(long_list())[1]
+    fragments.clear()
+    other = bytes(bytearray(data))
+    assert sys.getrefcount(data) == sys.getrefcount(other) + 1  # one to use it again
+    others = [OURS.dumps_typed(long_list()) for _ in range(2)]
+    fragments.clear()
+    assert sys.getrefcount(data) == sys.getrefcount(other)  # only of the latest ones
+    place = id(others.pop()[1])
+    assert id(OURS.dumps_typed(long_list())[1]) == place
+    data = OURS.dumps_typed(long_list(6000))[1]
+    fragments.clear()
+    assert sys.getrefcount(data) == sys.getrefcount(other)  # none of a very long one
 
 
 def test_a_fragment_does_not_keep_its_message() -> None:
