@@ -93,22 +93,31 @@ def postgres_sync(n: int) -> Case:
 
 def postgres_async(n: int) -> Case:
     """ainvoke: `aloop` with durability `sync`, each side with its AsyncPostgresSaver"""
-    graph = counting(n, abump)
     stock, ours = database(), database()
 
-    async def run(graph: Graph) -> Any:
-        made: Any = AsyncPostgresSaver if entry_points.installed else StockAsyncPostgresSaver
-        where = ours if entry_points.installed else stock
-        async with made.from_conn_string(where) as saver:
-            await saver.adelete_thread("1")
-            graph.checkpointer = saver
-            result = await graph.ainvoke({"n": 0}, CONFIG, durability="sync")
-            async with saver._cursor() as cursor:
-                await cursor.execute("SELECT count(*) AS n FROM checkpoints")
-                stored = await cursor.fetchone()
-        return result, stored["n"]
+    def case(length: int, shorter: Case | None = None) -> Case:
+        graph = counting(length, abump)
+        thread = str(length)
+        config: Any = {**CONFIG, "configurable": {"thread_id": thread}}
 
-    return Case(graph, run, ({"n": n}, n + 2), n)
+        async def run(graph: Graph) -> Any:
+            made: Any = AsyncPostgresSaver if entry_points.installed else StockAsyncPostgresSaver
+            where = ours if entry_points.installed else stock
+            async with made.from_conn_string(where) as saver:
+                await saver.adelete_thread(thread)
+                graph.checkpointer = saver
+                result = await graph.ainvoke({"n": 0}, config, durability="sync")
+                async with saver._cursor() as cursor:
+                    await cursor.execute(
+                        "SELECT count(*) AS n FROM checkpoints WHERE thread_id = %s", (thread,)
+                    )
+                    stored = await cursor.fetchone()
+            return result, stored["n"]
+
+        return Case(graph, run, ({"n": length}, length + 2), length, shorter=shorter)
+
+    # connecting, which only the same event loop can do, is taken off
+    return case(n, case(max(1, n // 100)))
 
 
 if why := missing():
