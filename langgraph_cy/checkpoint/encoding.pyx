@@ -56,7 +56,7 @@ from langgraph_cy.checkpoint.json_text cimport (
     reserve,
     room_for,
 )
-from langgraph_cy.checkpoint.look_ahead cimport MANY, Ahead, look_ahead
+from langgraph_cy.checkpoint.look_ahead cimport MANY, Ahead, look_ahead, look_further
 from langgraph_cy.checkpoint.messages cimport (
     ANY,
     CONTENT,
@@ -374,8 +374,12 @@ cdef char* put_extras(
     return at
 
 
+cdef enum:
+    MIDDLE = 2    # the field with which about half of a message has been written
+
+
 cdef char* put_fields(
-    Text* text, char* at, Layout layout, PyObject* fields, Trace* trace
+    Text* text, char* at, Layout layout, PyObject* fields, Trace* trace, Ahead* ahead
 ) except? NULL:
     """What is in the `__dict__` of a message."""
     cdef PyObject* key = NULL
@@ -398,6 +402,8 @@ cdef char* put_fields(
             return NULL
         if i == 1:
             parsed = value
+        if i == MIDDLE and ahead != NULL:
+            look_further(ahead)
         if layout.kinds[i] == LIST_OF_TYPED:
             calls |= PyList_GET_SIZE(value) > 0
         i += 1
@@ -415,14 +421,19 @@ cdef enum:
     MOST_RESERVED = 1 << 22    # bytes for messages that are to come
 
 
-cdef char* put_new(Text* text, char* at, PyObject* message, PyObject* known) except? NULL:
-    """A message that has changed or is new, of a class with this layout."""
+cdef char* put_new(
+    Text* text, char* at, PyObject* message, PyObject* known, Ahead* ahead
+) except? NULL:
+    """A message that has changed or is new, of a class with this layout.
+
+    With `ahead` those behind it are looked at meanwhile.
+    """
     cdef Layout layout = <Layout>known
     cdef Py_ssize_t start
     entered(&journal, message, length_of(text, at))
     at = put(text, at, PyBytes_AS_STRING(layout.opening), PyBytes_GET_SIZE(layout.opening))
     start = at - text.start
-    at = put_fields(text, at, layout, fields_at(message), &journal.trace)
+    at = put_fields(text, at, layout, fields_at(message), &journal.trace, ahead)
     if at == NULL:
         return NULL
     at = put_extras(text, at, layout, extras_at(message), &journal.trace)
@@ -441,7 +452,7 @@ cdef char* put_message(Text* text, char* at, PyObject* message) except? NULL:
     cdef PyObject* layout = layout_of(Py_TYPE(message))
     if record != NULL:
         return put(text, at, record.chars, record.length)
-    return NULL if layout == NULL else put_new(text, at, message, layout)
+    return NULL if layout == NULL else put_new(text, at, message, layout, NULL)
 
 
 cdef char* put_messages(Text* text, char* at, PyObject* values, int depth) except? NULL:
@@ -482,8 +493,8 @@ cdef char* put_messages(Text* text, char* at, PyObject* values, int depth) excep
                 at = reserve(text, at, min(rest, MOST_RESERVED // typical) * typical)
                 ahead.next = -1
             if rest >= MANY:
-                look_ahead(&ahead, values, i)
-            at = put_new(text, at, message, layout)
+                look_ahead(&ahead, values, i, at)
+            at = put_new(text, at, message, layout, &ahead if rest >= MANY else NULL)
         if at == NULL:
             return NULL
         at[0] = c","
@@ -567,7 +578,7 @@ cdef list texts_of(list messages):
             layout = layout_of(Py_TYPE(message))
             if layout == NULL:
                 return None
-            at = put_new(&text, text.start, message, layout)
+            at = put_new(&text, text.start, message, layout, NULL)
             if at == NULL:
                 return None
             alone = PyBytes_FromStringAndSize(text.start, at - text.start)

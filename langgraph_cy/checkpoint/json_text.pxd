@@ -11,6 +11,7 @@ cdef extern from *:
     #include <emmintrin.h>
     typedef __m128i lgcy_block;
     #define lgcy_load(from) _mm_loadu_si128((const __m128i *)(from))
+    #define lgcy_pair(first, second) _mm_set_epi64x((int64_t)(second), (int64_t)(first))
     /* Which of 16 characters JSON escapes, as bits. */
     static inline unsigned lgcy_escapes(lgcy_block chars) {
         const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(chars, _mm_set1_epi8(0x1F)), chars);
@@ -23,6 +24,12 @@ cdef extern from *:
     static inline lgcy_block lgcy_load(const unsigned char *from) {
         lgcy_block block;
         memcpy(block.chars, from, 16);
+        return block;
+    }
+    static inline lgcy_block lgcy_pair(uint64_t first, uint64_t second) {
+        lgcy_block block;
+        memcpy(block.chars, &first, 8);
+        memcpy(block.chars + 8, &second, 8);
         return block;
     }
     static inline unsigned lgcy_escapes(lgcy_block block) {
@@ -44,13 +51,14 @@ cdef extern from *:
     }
     #endif
 
+    #define LGCY_TWICE 0x100000001ULL    /* times four characters, makes eight of them */
+
     /* Copies up to the first character that JSON escapes; returns how many these were.
        May write 15 more. */
     static inline Py_ssize_t lgcy_copy_clean(
             char *to, const unsigned char *from, Py_ssize_t length) {
         unsigned escapes;
         lgcy_block block;
-        unsigned char both[16];
         Py_ssize_t i;
         if (length >= 16) {
             for (i = 0; length - i >= 16; i += 16) {
@@ -66,25 +74,24 @@ cdef extern from *:
             return escapes ? length - 16 + lgcy_lowest(escapes) : length;
         }
         if (length >= 8) {       /* two halves, which overlap */
-            memcpy(both, from, 8);
-            memcpy(both + 8, from + length - 8, 8);
-            memcpy(to, both, 8);
-            memcpy(to + length - 8, both + 8, 8);
-            memcpy(&block, both, 16);
-            escapes = lgcy_escapes(block);
+            uint64_t first, last;
+            memcpy(&first, from, 8);
+            memcpy(&last, from + length - 8, 8);
+            memcpy(to, &first, 8);
+            memcpy(to + length - 8, &last, 8);
+            escapes = lgcy_escapes(lgcy_pair(first, last));
             if (!escapes) return length;
             return escapes & 0xFF ? lgcy_lowest(escapes) : length - 16 + lgcy_lowest(escapes);
         }
-        if (length >= 4) {
-            memset(both, 'x', 16);
-            memcpy(both, from, 4);
-            memcpy(both + 4, from + length - 4, 4);
-            memcpy(to, both, 4);
-            memcpy(to + length - 4, both + 4, 4);
-            memcpy(&block, both, 16);
-            escapes = lgcy_escapes(block);
+        if (length >= 4) {       /* in registers: what was just stored can't be loaded as one */
+            uint32_t first, last;
+            memcpy(&first, from, 4);
+            memcpy(&last, from + length - 4, 4);
+            memcpy(to, &first, 4);
+            memcpy(to + length - 4, &last, 4);
+            escapes = lgcy_escapes(lgcy_pair(first * LGCY_TWICE, last * LGCY_TWICE));
             if (!escapes) return length;
-            return escapes & 0xF ? lgcy_lowest(escapes) : length - 8 + lgcy_lowest(escapes);
+            return escapes & 0xF ? lgcy_lowest(escapes) : length - 12 + lgcy_lowest(escapes);
         }
         for (i = 0; i < length; i++) {
             if (from[i] < 0x20 || from[i] == '"' || from[i] == '\\\\') break;

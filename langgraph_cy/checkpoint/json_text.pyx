@@ -169,16 +169,17 @@ cdef char* reserve(Text* text, char* at, Py_ssize_t more) except NULL:
     """`room_for` about so many bytes."""
     cdef Py_ssize_t used = at - text.start
     cdef PyObject* buffer
-    if text.end - at < more + SPARE and used + more >= LARGE:
-        buffer = unused(used + more - more // GROWTH + SPARE)
-        if buffer != NULL:
-            memcpy(PyBytes_AS_STRING(buffer), text.start, used)
-            give_up(text)
-            text.buffer = buffer
-            text.start = PyBytes_AS_STRING(buffer)
-            text.end = text.start + Py_SIZE(buffer)
-            return text.start + used
-    return room_for(text, at, more)
+    if text.end - at >= more + SPARE or used + more < LARGE:
+        return room_for(text, at, more)
+    buffer = unused(used + more - more // GROWTH + SPARE)
+    if buffer == NULL:
+        buffer = PyBytes_FromStringAndSize(NULL, used + more + SPARE)
+    memcpy(PyBytes_AS_STRING(buffer), text.start, used)
+    give_up(text)
+    text.buffer = buffer
+    text.start = PyBytes_AS_STRING(buffer)
+    text.end = text.start + Py_SIZE(buffer)
+    return text.start + used
 
 
 cdef char* put_long(Text* text, char* at, const char* chars, Py_ssize_t length) except NULL:

@@ -2,8 +2,10 @@
 """Asks for the memory of messages before they are read.
 
 Messages lie all over the memory, each in some 30 places that lead to each other, and with many of
-them most of the time would go in waiting. So while one is written, the next ones are looked at, one
-step further into each, and what the step after it reads is asked for.
+them most of the time would go in waiting. So while one is written, the next ones are looked at, two
+steps further into each, and what the step after a step reads is asked for. With more steps at a
+time there would be no time between them; with fewer, so many messages would be on their way that
+what was asked for first would have left the nearest cache when its turn comes.
 """
 
 from cpython.object cimport PyObject, PyTypeObject
@@ -11,8 +13,8 @@ from libc.string cimport memcpy, memset
 
 from langgraph_cy.checkpoint.dict_items cimport Items, entries_of, items_of, next_item
 from langgraph_cy.checkpoint.fragments cimport expect
-from langgraph_cy.checkpoint.messages cimport Layout, fields_at, layout_of
-from langgraph_cy.checkpoint.prefetching cimport prefetch
+from langgraph_cy.checkpoint.messages cimport Layout, extras_at, fields_at, layout_of
+from langgraph_cy.checkpoint.prefetching cimport prefetch, prefetch_to_write
 
 cdef extern from "Python.h":
     PyTypeObject PyDict_Type, PyList_Type, PyUnicode_Type
@@ -32,17 +34,29 @@ cdef enum:
     BEHIND = 40           # and where the last of those lie that are read
     KEYS = 48             # bytes of a small dict's keys before the first item,
     ITEM = 16             # of an item,
-    MOST_BYTES = 320      # and that are asked for
-    SHORT = 16            # characters of a string that lie in the line where it begins, mostly
+    MOST_BYTES = 320      # and that are asked for of keys or characters
+    SIZE = 16             # from an object's address, where its size is: perhaps in the next line
+    CHARS = 48            # and a string's characters
+    TEXT = 2048           # bytes that will be written soon
 
 
-cdef inline void prefetch_items(PyObject* mapping) noexcept:
-    cdef const char* at = <const char*>(<Dictionary*>mapping).ma_keys
-    cdef const char* end = at + min(KEYS + ITEM * PyDict_GET_SIZE(mapping), MOST_BYTES)
+cdef inline void prefetch_object(PyObject* value) noexcept:
+    """Ask for what tells what a value is."""
+    prefetch(value)
+    prefetch(<char*>value + SIZE)
+
+
+cdef inline void prefetch_bytes(const char* at, Py_ssize_t length) noexcept:
+    cdef const char* end = at + min(length, MOST_BYTES)
     while at < end:
         prefetch(at)
         at += CACHE_LINE
     prefetch(end - 1)
+
+
+cdef inline void prefetch_items(PyObject* mapping) noexcept:
+    prefetch_bytes(
+        <const char*>(<Dictionary*>mapping).ma_keys, KEYS + ITEM * PyDict_GET_SIZE(mapping))
 
 
 cdef inline void prefetch_own(Coming* coming) noexcept:
@@ -54,15 +68,14 @@ cdef inline void prefetch_own(Coming* coming) noexcept:
         coming.fields = NULL
         return
     for i in range(layout.own_count):
-        prefetch(coming.entries[layout.own[i]].value)
+        prefetch_object(coming.entries[layout.own[i]].value)
 
 
 cdef inline void look_into(Coming* coming, PyObject* value) noexcept:
     """Ask for the rest of a string; keep a container, and ask for its items."""
     cdef PyTypeObject* cls = Py_TYPE(value)
     if cls == &PyUnicode_Type:
-        if PyUnicode_GET_LENGTH(value) > SHORT:
-            prefetch(<char*>value + CACHE_LINE)
+        prefetch_bytes(<char*>value + CHARS, PyUnicode_GET_LENGTH(value))
         return
     if coming.count == MOST_CONTAINERS:
         return
@@ -86,7 +99,7 @@ cdef inline void look_into_own(Coming* coming) noexcept:
 cdef inline void look_at(PyObject* value, Coming* found) noexcept:
     """Look into a value, for `found`; with NULL, only ask for it."""
     if found == NULL:
-        prefetch(value)
+        prefetch_object(value)
     else:
         look_into(found, value)
 
@@ -123,43 +136,59 @@ cdef inline void go_deeper(Coming* coming) noexcept:
         look_at_values(outer[i], coming)
 
 
-cdef void look_ahead(Ahead* ahead, PyObject* values, Py_ssize_t i) noexcept:
+cdef void look_ahead(Ahead* ahead, PyObject* values, Py_ssize_t i, const char* at) noexcept:
     """Before a list's item `i` is written, look at those behind it.
 
     Args:
         ahead: what was seen until now; `next` is -1 before the first item.
         values: the list.
         i: the index, most often one more than the last time.
+        at: where it will be written.
     """
     cdef PyObject* value
     cdef Coming* coming
     if i != ahead.next:
         memset(ahead, 0, sizeof(Ahead))    # nothing has been seen step by step
+    ahead.values = values
     ahead.next = i + 1
-    if i + 9 < PyList_GET_SIZE(values):
-        value = PyList_GET_ITEM(values, i + 9)
+    if ahead.asked < at:
+        ahead.asked = at
+    while ahead.asked < at + TEXT:
+        prefetch_to_write(ahead.asked)
+        ahead.asked += CACHE_LINE
+    if i + 5 < PyList_GET_SIZE(values):
+        value = PyList_GET_ITEM(values, i + 5)
         prefetch(<char*>value - BEFORE)
         prefetch(<char*>value + BEHIND)
         expect(value)
-    coming = &ahead.coming[(i + 8) % STEPS]
+    coming = &ahead.coming[(i + 4) % MOST_COMING]
+    if coming.fields != NULL:
+        prefetch_items(coming.fields)
+    coming = &ahead.coming[(i + 3) % MOST_COMING]
+    if coming.fields != NULL:
+        look_into_own(coming)
+    go_deeper(&ahead.coming[(i + 2) % MOST_COMING])
+    go_deeper(&ahead.coming[(i + 1) % MOST_COMING])
+
+
+cdef void look_further(Ahead* ahead) noexcept:
+    """While that item is written, take the other step into each of those behind it."""
+    cdef PyObject* value
+    cdef Coming* coming
+    cdef Py_ssize_t i = ahead.next - 1
+    coming = &ahead.coming[(i + 5) % MOST_COMING]
     coming.fields = NULL
     coming.count = 0
-    if i + 8 < PyList_GET_SIZE(values):
-        value = PyList_GET_ITEM(values, i + 8)
+    if i + 5 < PyList_GET_SIZE(ahead.values):
+        value = PyList_GET_ITEM(ahead.values, i + 5)
         coming.layout = layout_of(Py_TYPE(value))
         if coming.layout != NULL:
             coming.fields = fields_at(value)
             prefetch(coming.fields)
-    coming = &ahead.coming[(i + 7) % STEPS]
-    if coming.fields != NULL:
-        prefetch_items(coming.fields)
-    coming = &ahead.coming[(i + 6) % STEPS]
+            prefetch(extras_at(value))
+    coming = &ahead.coming[(i + 4) % MOST_COMING]
     if coming.fields != NULL:
         prefetch_own(coming)
-    coming = &ahead.coming[(i + 5) % STEPS]
-    if coming.fields != NULL:
-        look_into_own(coming)
-    prefetch_values(&ahead.coming[(i + 4) % STEPS])
-    go_deeper(&ahead.coming[(i + 3) % STEPS])
-    prefetch_values(&ahead.coming[(i + 2) % STEPS])
-    go_deeper(&ahead.coming[(i + 1) % STEPS])
+    prefetch_values(&ahead.coming[(i + 3) % MOST_COMING])
+    prefetch_values(&ahead.coming[(i + 2) % MOST_COMING])
+    prefetch_values(&ahead.coming[(i + 1) % MOST_COMING])
