@@ -409,6 +409,10 @@ def test_keyboard_interrupt_while_tasks_run(name: str) -> None:
     """Control-C ends the run once its tasks have ended, and then the interpreter."""
     code = script(
         """
+        import signal
+
+        # Children of a background job ignore it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         started = threading.Barrier(3)
 
         def tell():
